@@ -1,0 +1,1 @@
+"""kafkasim: a discrete-event simulator of Apache Kafka in ZooKeeper mode."""

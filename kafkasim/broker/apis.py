@@ -1,0 +1,175 @@
+"""What each request costs a handler, and who answers it.
+
+Stands for ``KafkaApis``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kafkasim.broker.partition import LEADER
+from kafkasim.messages import ListOffsetsItem, OffsetForLeaderEpochItem
+from kafkasim.protocol import (
+    ALTER_PARTITION,
+    API_VERSIONS,
+    ELECT_LEADERS,
+    FENCED_LEADER_EPOCH,
+    FETCH,
+    FIND_COORDINATOR,
+    HEARTBEAT,
+    INIT_PRODUCER_ID,
+    JOIN_GROUP,
+    LEADER_AND_ISR,
+    LEAVE_GROUP,
+    LIST_OFFSETS,
+    METADATA,
+    NONE,
+    NOT_LEADER_OR_FOLLOWER,
+    OFFSET_COMMIT,
+    OFFSET_FETCH,
+    OFFSET_FOR_LEADER_EPOCH,
+    OFFSET_NOT_AVAILABLE,
+    PRODUCE,
+    SYNC_GROUP,
+    UNKNOWN_LEADER_EPOCH,
+    UPDATE_METADATA,
+    FetchRequest,
+    ProduceRequest,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from kafkasim.broker.broker import Broker
+
+EARLIEST = -2
+LATEST = -1
+# Response sizes by the message schemas.
+_API_VERSIONS_BYTES = 450
+_INIT_PRODUCER_ID_BYTES = 28
+_LIST_OFFSETS_BASE_BYTES, _LIST_OFFSETS_ITEM_BYTES = 30, 26
+_EPOCH_BASE_BYTES, _EPOCH_ITEM_BYTES = 30, 24
+
+
+class Apis:
+    """Dispatch of one broker's requests; all of it runs on request handler threads."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        coordinator = broker.coordinator
+        self._held: dict[int, Callable[[Request], float]] = {
+            LEADER_AND_ISR: self._leader_and_isr,
+            UPDATE_METADATA: self._update_metadata,
+        }
+        self._plain: dict[int, Callable[[Request], None]] = {
+            METADATA: self._metadata,
+            API_VERSIONS: self._api_versions,
+            INIT_PRODUCER_ID: self._init_producer_id,
+            LIST_OFFSETS: self._list_offsets,
+            OFFSET_FOR_LEADER_EPOCH: self._offset_for_leader_epoch,
+            ALTER_PARTITION: lambda request: broker.controller.handle_alter_partition(request, broker.respond),
+            ELECT_LEADERS: lambda request: broker.controller.handle_elect_leaders(request, broker.respond),
+        }
+        self._groups: dict[int, Callable[[Request, Callable[[Request], None]], None]] = {
+            FIND_COORDINATOR: coordinator.find_coordinator,
+            JOIN_GROUP: coordinator.join_group,
+            SYNC_GROUP: coordinator.sync_group,
+            HEARTBEAT: coordinator.heartbeat,
+            LEAVE_GROUP: coordinator.leave_group,
+            OFFSET_COMMIT: coordinator.offset_commit,
+            OFFSET_FETCH: coordinator.offset_fetch,
+        }
+
+    def service(self, request: Request) -> float:
+        """A handler's seconds until the effect."""
+        broker = self._broker
+        if request.api == PRODUCE and isinstance(request, ProduceRequest):
+            return broker.replicas.produce_service(request)
+        if request.api == FETCH and isinstance(request, FetchRequest):
+            return broker.replicas.fetch_service(request)
+        service_s: float = broker.costs.control_request_s
+        if request.api in self._held:
+            service_s += broker.costs.leader_and_isr_per_partition_s * len(request.body.partitions)
+        return service_s
+
+    def handle(self, request: Request) -> float:
+        """The effect; returns for how long the handler is held after it."""
+        broker = self._broker
+        if request.api == PRODUCE and isinstance(request, ProduceRequest):
+            return broker.replicas.handle_produce(request)
+        if request.api == FETCH and isinstance(request, FetchRequest):
+            return broker.replicas.handle_fetch(request)
+        held = self._held.get(request.api)
+        if held is not None:
+            return held(request)
+        plain = self._plain.get(request.api)
+        if plain is not None:
+            plain(request)
+        else:
+            self._groups[request.api](request, broker.respond)
+        return 0.0
+
+    # ---- the controller's requests
+
+    def _leader_and_isr(self, request: Request) -> float:
+        return self._broker.roles.leader_and_isr(request, self._broker.respond_at)
+
+    def _update_metadata(self, request: Request) -> float:
+        return self._broker.roles.update_metadata(request, self._broker.respond_at)
+
+    # ---- clients' small requests
+
+    def _metadata(self, request: Request) -> None:
+        metadata = self._broker.metadata
+        request.reply = metadata.reply(request.body.topics if request.body is not None else ())
+        request.response_bytes = metadata.reply_bytes(request.reply)
+        self._broker.respond(request)
+
+    def _api_versions(self, request: Request) -> None:
+        request.response_bytes = _API_VERSIONS_BYTES
+        self._broker.respond(request)
+
+    def _init_producer_id(self, request: Request) -> None:
+        request.reply = (self._broker.next_producer_id(), 0)
+        request.response_bytes = _INIT_PRODUCER_ID_BYTES
+        self._broker.respond(request)
+
+    def _list_offsets(self, request: Request) -> None:
+        items: list[ListOffsetsItem] = request.body
+        for item in items:
+            partition = self._broker.replicas.partitions.get(item.tp.index)
+            item.error = self._check_leader(item)
+            if item.error != NONE or partition is None:
+                continue
+            item.leader_epoch = partition.leader_epoch
+            if item.timestamp == EARLIEST:
+                item.offset = 0
+            elif partition.high_watermark < partition.epoch_start_offset:
+                item.error = OFFSET_NOT_AVAILABLE
+            else:
+                item.offset = partition.high_watermark
+        request.reply = items
+        request.response_bytes = _LIST_OFFSETS_BASE_BYTES + _LIST_OFFSETS_ITEM_BYTES * len(items)
+        self._broker.respond(request)
+
+    def _offset_for_leader_epoch(self, request: Request) -> None:
+        items: list[OffsetForLeaderEpochItem] = request.body
+        for item in items:
+            partition = self._broker.replicas.partitions.get(item.tp.index)
+            item.error = self._check_leader(item)
+            if item.error == NONE and partition is not None:
+                item.end_epoch, item.end_offset = partition.log.end_offset_for(item.leader_epoch)
+        request.reply = items
+        request.response_bytes = _EPOCH_BASE_BYTES + _EPOCH_ITEM_BYTES * len(items)
+        self._broker.respond(request)
+
+    def _check_leader(self, item: Any) -> int:
+        partition = self._broker.replicas.partitions.get(item.tp.index)
+        if partition is None:
+            return NOT_LEADER_OR_FOLLOWER
+        if item.current_leader_epoch >= 0:
+            if item.current_leader_epoch < partition.leader_epoch:
+                return FENCED_LEADER_EPOCH
+            if item.current_leader_epoch > partition.leader_epoch:
+                return UNKNOWN_LEADER_EPOCH
+        return NONE if partition.role == LEADER else NOT_LEADER_OR_FOLLOWER

@@ -1,0 +1,409 @@
+"""A broker process on its host: what it is made of, how it starts, how it dies.
+
+Stands for ``KafkaServer``.  The logs belong to the host: a killed process loses what is in
+memory (roles, sessions, purgatories, groups), never what it has written (page cache).
+Left out here: controlled shutdown, dynamic configs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from simpy.events import Event
+
+from kafkasim.broker.apis import Apis
+from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
+from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher
+from kafkasim.broker.group_coordinator import GroupCoordinator
+from kafkasim.broker.group_rebalance import GroupSettings
+from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.metadata_cache import MetadataCache
+from kafkasim.broker.monitor import BrokerMonitor
+from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
+from kafkasim.broker.role_changes import RoleChanges
+from kafkasim.broker.socket_server import SocketServer
+from kafkasim.connection import Connection, Directory
+from kafkasim.controller.controller import Controller
+from kafkasim.controller.costs import ControllerCosts
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.clock import Clock
+from kafkasim.kernel.environment import Environment
+from kafkasim.kernel.streams import Streams
+from kafkasim.messages import PartitionState
+from kafkasim.metrics.timeline import Timeline
+from kafkasim.network import Network
+from kafkasim.protocol import Request, TopicPartition
+from kafkasim.topics import Topics
+from kafkasim.zookeeper.client import ZooKeeperClient
+from kafkasim.zookeeper.ensemble import Ensemble
+from kafkasim.zookeeper.operations import Create, GetData, WatchEvent
+
+OFFSETS_TOPIC = "__consumer_offsets"
+_TOP_LEVEL_PATHS = 14
+"""Paths that a start creates and finds existing, one after the other: each costs a failed write."""
+
+
+class StartFailed(Exception):
+    """The process has exited: its id znode belongs to another session (NODEEXISTS)."""
+
+
+class Broker:
+    """One broker: a machine's logs, and the process that serves them while it is up."""
+
+    def __init__(
+        self,
+        env: Environment,
+        network: Network,
+        streams: Streams,
+        directory: Directory,
+        ensemble: Ensemble,
+        broker_id: int,
+        host: Host,
+        costs: Any,
+        start_up_s: float,
+        config: dict[str, Any],
+        version: Any,
+        topics: Topics,
+        monitor: BrokerMonitor,
+        timeline: Timeline,
+    ) -> None:
+        self.env = env
+        self.id = broker_id
+        self.actor = f"broker {broker_id}"
+        self.host = host
+        self.costs = costs
+        self.config = config
+        self.version = version
+        self.topics = topics
+        self.up = False
+        self.registered = False
+        self.epoch = -1
+        self.starts = 0
+        self.fault_cause = 0
+        self.start_up_s = start_up_s
+        self._network = network
+        self._streams = streams
+        self._directory = directory
+        self._ensemble = ensemble
+        self._monitor = monitor
+        self._timeline = timeline
+        self._fetchers: dict[int, ReplicaFetcher] = {}
+        self._fetcher_settings = self._make_fetcher_settings()
+        self._producer_ids = 0
+        self._life = 0
+        self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
+        self.metadata = MetadataCache(topics)
+        self._events = ReplicaEvents(broker_id, monitor, self.metadata)
+        self.replicas = self._make_replicas()
+        self.server = self._make_server()
+        self.replicas.server = self.server
+        self.isr_manager = self._make_isr_manager()
+        self._events.isr_manager = self.isr_manager
+        self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata)
+        self._fetcher_events = FetcherEvents(broker_id, monitor, timeline)
+        self._new_process()
+
+    # ---- what a process is made of
+
+    def _make_replicas(self) -> ReplicaManager:
+        costs = ReplicaCosts()
+        costs.produce_s = float(self.costs.produce_s)
+        costs.produce_per_byte_s = float(self.costs.produce_per_byte_s)
+        costs.fetch_s = float(self.costs.fetch_s)
+        costs.fetch_per_byte_s = float(self.costs.fetch_per_byte_s)
+        costs.fetch_per_session_partition_s = float(self.costs.fetch_per_session_partition_s)
+        costs.consumer_fetch_per_byte_s = float(self.costs.consumer_fetch_per_byte_s)
+        costs.completion_s = float(self.costs.completion_s)
+        return ReplicaManager(
+            self.env.scheduler,
+            self.id,
+            costs,
+            self._events,
+            self.config["replica.lag.time.max.ms"] / 1000.0,
+            int(self.config["message.max.bytes"]),
+            hints=self.version >= (3, 7),
+            filters_dead_replicas=self.version >= (3, 6),
+        )
+
+    def _make_server(self) -> SocketServer:
+        threads = int(self.config["num.io.threads"])
+        if not self.host.shared:
+            threads = min(threads, self.host.cores)
+        return SocketServer(
+            self.env.scheduler,
+            self.host,
+            int(self.config["num.network.threads"]),
+            threads,
+            float(self.costs.wake_up_s),
+            float(self.costs.network_read_s),
+            float(self.costs.network_write_s),
+            self._service,
+            self._handle,
+            self.replicas.close_session,
+        )
+
+    def _make_isr_manager(self) -> IsrManager:
+        return IsrManager(
+            self.env.scheduler,
+            self._network,
+            self._directory,
+            self.host,
+            self.id,
+            lambda: self.metadata.controller_id,
+            lambda: self.epoch,
+            self._isr_committed,
+            batch_delay_s=0.05 if self.version < (2, 8) else 0.0,
+        )
+
+    def _make_fetcher_settings(self) -> FetcherSettings:
+        settings = FetcherSettings()
+        settings.max_wait_s = self.config["replica.fetch.wait.max.ms"] / 1000.0
+        settings.min_bytes = int(self.config["replica.fetch.min.bytes"])
+        settings.partition_max_bytes = int(self.config["replica.fetch.max.bytes"])
+        settings.response_max_bytes = int(self.config["replica.fetch.response.max.bytes"])
+        settings.backoff_s = self.config["replica.fetch.backoff.ms"] / 1000.0
+        settings.fetch_s = float(self.costs.follower_fetch_s)
+        settings.per_byte_s = float(self.costs.follower_per_byte_s)
+        settings.per_session_partition_s = float(self.costs.follower_per_session_partition_s)
+        settings.wake_up_s = float(self.costs.wake_up_s)
+        return settings
+
+    def _new_process(self) -> None:
+        """Everything that lives in a process's memory and is made anew at each start."""
+        self._life += 1
+        self.zookeeper = ZooKeeperClient(
+            self.env,
+            self._network,
+            self._streams,
+            self._ensemble,
+            self.host,
+            f"{self.actor}" if self._life == 1 else f"{self.actor}/{self._life}",
+            self.config["zookeeper.session.timeout.ms"] / 1000.0,
+            max_in_flight=int(self.config["zookeeper.max.in.flight.requests"]),
+            on_watch=self._on_watch,
+            on_state=self._on_state,
+        )
+        offsets = self.topics.partitions(OFFSETS_TOPIC) if self.topics.has(OFFSETS_TOPIC) else []
+        self.coordinator = GroupCoordinator(
+            self.env.scheduler, self._streams, self._store, offsets, GroupSettings(self.config), self.version, self.clock
+        )
+        self.controller = Controller(
+            self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
+            self.config, self.version, self._timeline, ControllerCosts(),
+        )  # fmt: skip
+        self.roles = RoleChanges(
+            self.env, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
+            self._timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+        )  # fmt: skip
+        self._apis = Apis(self)
+
+    # ---- the settled start
+
+    def settle(self, session_server: int | None, epoch: int, states: dict[int, PartitionState]) -> None:
+        """At t = 0 the broker is up: registered, its replicas in their roles, its port open."""
+        self.up = True
+        self.registered = True
+        self.epoch = epoch
+        self.zookeeper.attach_settled(session_server)
+        for state in states.values():
+            if self.id in state.replicas:
+                self.replicas.partitions[state.tp.index] = self._new_partition(state)
+
+    def settle_roles(self, states: dict[int, PartitionState], live: frozenset[int], controller_id: int) -> None:
+        """Roles and metadata of the settled start, once every broker's server exists."""
+        self.metadata.settle(states.values(), live, controller_id)
+        self.replicas.live = live
+        mine = [state for state in states.values() if self.id in state.replicas]
+        for state in mine:
+            if state.leader == self.id:
+                self.roles.lead(state, 0, settled=True)
+        for state in mine:
+            if state.leader != self.id:
+                self.roles.follow(state, 0, settled=True)
+        for state in mine:
+            if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
+                self.coordinator.elected(state.tp, state.leader_epoch)
+        self.server.open = True
+        self._begin_duties()
+
+    # ---- life and death
+
+    def crash(self, cause: int) -> None:
+        """SIGKILL: peers are reset, memory is gone, the ZooKeeper session is not closed."""
+        self._life_ends(cause)
+        self.zookeeper.fault_cause = cause
+        self.zookeeper.crash()
+
+    def _life_ends(self, cause: int) -> None:
+        self.up = False
+        self.registered = False
+        self.fault_cause = cause
+        self._life += 1
+        self.server.shut_down(cause)
+        self.replicas.crash()
+        for fetcher in self._fetchers.values():
+            fetcher.shut_down()
+        self._fetchers.clear()
+        self._events.pending.clear()
+        self.isr_manager.crash()
+        self.roles.crash()
+        self.coordinator.close()
+        self.controller.crash()
+        self.metadata.clear()
+        self.replicas.live = None
+        for partition in self.replicas.partitions.values():
+            self._forget_role(partition)
+
+    def _forget_role(self, partition: Partition) -> None:
+        partition.role = 0
+        partition.leader_id = -1
+        partition.leader_epoch = -1
+        partition.in_sync_replicas = ()
+        partition.pending_isr = ()
+        partition.followers = []
+        partition.high_watermark = min(partition.checkpointed_high_watermark, partition.log.log_end_offset)
+
+    def start(self, cause: int) -> Generator[Event, Any, None]:
+        """Start the process (a SimPy process's body); raises :class:`StartFailed` when it exits."""
+        env = self.env
+        self.starts += 1
+        self._new_process()
+        life = self._life
+        yield env.at(env.now + self.start_up_s)
+        yield self.zookeeper.connect()
+        for _ in range(_TOP_LEVEL_PATHS):
+            yield self.zookeeper.submit([Create("/brokers", None)])
+        yield env.at(self._recover_logs())
+        outcome = (yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)]))[0]
+        if life != self._life:
+            return
+        if outcome.error is not None:
+            row = self._timeline.add(env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None)
+            yield self.zookeeper.close()
+            self.fault_cause = row
+            raise StartFailed
+        self.epoch = int(outcome.czxid)
+        self.registered = True
+        self.fault_cause = self._timeline.add(
+            env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None
+        )
+        self.controller.start()
+        self.up = True
+        # The port is opened last (3.5 on): after the controller, the coordinators and the handlers.
+        yield self.zookeeper.submit([GetData("/controller")])
+        if life != self._life:
+            return
+        self.server.open = True
+        self._begin_duties()
+
+    def _recover_logs(self) -> float:
+        """Every segment that was not flushed is read again and validated; returns when that is done (s)."""
+        now = self.env.now
+        unflushed = sum(partition.log.unflushed_bytes() for partition in self.replicas.partitions.values())
+        read_at = self.host.disk.read(now, unflushed)
+        validate_s = float(self.costs.produce_per_byte_s) * unflushed / int(self.config["num.recovery.threads.per.data.dir"])
+        return max(read_at, now + validate_s)
+
+    # ---- periodic duties
+
+    def _begin_duties(self) -> None:
+        draws = self._streams.stream(f"{self.actor}/duties/{self._life}")
+        lag_check_s = self.config["replica.lag.time.max.ms"] / 2000.0
+        checkpoint_s = self.config["replica.high.watermark.checkpoint.interval.ms"] / 1000.0
+        now = self.env.now
+        self._duty(now + draws.uniform() * lag_check_s, lag_check_s, self._shrink)
+        self._duty(now + draws.uniform() * checkpoint_s, checkpoint_s, self._checkpoint)
+
+    def _duty(self, phase: float, period: float, work: Any) -> None:
+        self.env.process(self._repeat(phase, period, work, self._life))
+
+    def _repeat(self, phase: float, period: float, work: Any, life: int) -> Generator[Event, Any, None]:
+        k = 0
+        while True:
+            yield self.env.at(phase + k * period)
+            if life != self._life:
+                return
+            work()
+            k += 1
+
+    def _shrink(self) -> None:
+        """``isr-expiration``: followers that are behind and have not been caught up leave the ISR."""
+        now = self.env.now
+        for partition in self.replicas.partitions.values():
+            if partition.role == LEADER and not partition.pending_isr:
+                late = partition.lagging(now, self.replicas.lag_time_max_s)
+                if late:
+                    isr = tuple(b for b in partition.in_sync_replicas if b not in late)
+                    self.isr_manager.propose(partition, isr, partition.epoch_cause)
+
+    def _checkpoint(self) -> None:
+        for partition in self.replicas.partitions.values():
+            partition.checkpointed_high_watermark = partition.high_watermark
+
+    # ---- wiring
+
+    def respond(self, request: Request) -> None:
+        """Answer now."""
+        self.server.respond(request, self.env.now)
+
+    def respond_at(self, request: Request, at: float) -> None:
+        """Answer at ``at``."""
+        self.server.respond(request, at)
+
+    def next_producer_id(self) -> int:
+        """Producer ids come in blocks of 1000 a broker; the next one of this broker's."""
+        self._producer_ids += 1
+        return self.id * 1_000_000 + self._producer_ids
+
+    def fetchers(self) -> list[ReplicaFetcher]:
+        """The fetcher threads that run now."""
+        return list(self._fetchers.values())
+
+    def _service(self, request: Request) -> float:
+        return self._apis.service(request)
+
+    def _handle(self, request: Request) -> float:
+        return self._apis.handle(request)
+
+    def _new_partition(self, state: PartitionState) -> Partition:
+        tp: TopicPartition = state.tp
+        segment_bytes = int(self.topics.config(tp.topic).get("segment.bytes", self.config["log.segment.bytes"]))
+        partition = Partition(
+            tp, self.id, PartitionLog(tp, segment_bytes), self.topics.min_insync(tp.topic), gated=self.version >= (3, 7)
+        )
+        partition.internal = self.topics.is_internal(tp.topic)
+        return partition
+
+    def _fetcher(self, source_id: int) -> ReplicaFetcher:
+        fetcher = self._fetchers.get(source_id)
+        if fetcher is None:
+            fetcher = self._fetchers[source_id] = ReplicaFetcher(
+                self.env.scheduler, self._network, self._directory, self.host, self.id, source_id,
+                self._fetcher_settings, self._fetcher_events,
+            )  # fmt: skip
+        return fetcher
+
+    def _close_idle_fetchers(self) -> None:
+        for source_id in [source for source, fetcher in self._fetchers.items() if not fetcher.followed]:
+            self._fetchers.pop(source_id).shut_down()
+
+    def _isr_committed(self, partition: Partition) -> None:
+        now = self.env.now
+        if self.version >= (3, 1):
+            self.replicas.advance(partition, now)
+        self._monitor.role_changed(self.id, partition, now)
+
+    def _on_watch(self, event: WatchEvent) -> None:
+        if self.up:
+            self.controller.on_watch(event)
+
+    def _on_state(self, state: str, cause: int) -> None:
+        if state == "expired" and self.up:
+            self.controller.on_session_expired()
+
+    def connection(self, name: str, owner: Any, host: Host) -> Connection:
+        """A new connection of ``owner`` on ``host`` to this broker."""
+        return Connection(self._network, name, owner, host, self.server, self.host, self.id)

@@ -1,0 +1,390 @@
+"""A replica fetcher: copies from one source broker what this broker follows there.
+
+Stands for ``ReplicaFetcherThread`` and ``AbstractFetcherThread``: one thread, one connection,
+one request in flight; build the fetch for all ready partitions, send, wait, append
+everything, again.  An error delays a partition by ``replica.fetch.backoff.ms``; the delay's
+end is noticed when the running fetch returns.
+
+Truncation is the one of IBP 2.7 and later: the leader answers a diverging epoch instead of
+data.  Left out: throttles, tiered storage.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafkasim.broker.partition import FOLLOWER, Partition
+from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.network import Network
+from kafkasim.protocol import (
+    FENCED_LEADER_EPOCH,
+    NONE,
+    OFFSET_OUT_OF_RANGE,
+    FetchPartition,
+    FetchRequest,
+    RecordBatch,
+    Request,
+)
+
+# Sizes by the message schema (v17, follower, incremental).
+FETCH_REQUEST_BASE_BYTES: Final = 73
+FETCH_REQUEST_TOPIC_BYTES: Final = 18
+FETCH_REQUEST_PARTITION_BYTES: Final = 33
+
+
+class FetcherSettings:
+    """Configs and CPU costs of a broker's fetchers."""
+
+    def __init__(self) -> None:
+        self.max_wait_s: float = 0.5
+        self.min_bytes: int = 1
+        self.partition_max_bytes: int = 1048576
+        self.response_max_bytes: int = 10485760
+        self.backoff_s: float = 1.0
+        self.fetch_s: float = 0.0
+        self.per_byte_s: float = 0.0
+        self.per_session_partition_s: float = 0.0
+        self.wake_up_s: float = 0.0
+
+
+class FetcherListener:
+    """What fetchers tell their broker."""
+
+    def replicated(self, partition: Partition, size_bytes: int) -> None:
+        """Bytes have been appended to a follower's log."""
+        raise NotImplementedError
+
+    def truncated(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
+        """Batches have been cut off a follower's log."""
+        raise NotImplementedError
+
+    def backed_off(self, partition: Partition, error: int, now: float) -> None:
+        """A partition is delayed after an error."""
+        raise NotImplementedError
+
+    def caught_up(self, partition: Partition, now: float) -> None:
+        """A follower has reached the end that its leader had."""
+        raise NotImplementedError
+
+
+class FollowedPartition:
+    """One partition of a fetcher: its record in the session, and until when it is delayed."""
+
+    def __init__(self, partition: Partition, fetch: FetchPartition) -> None:
+        self.partition = partition
+        self.fetch = fetch
+        self.delayed_until: float = 0.0
+        self.delayed: bool = False
+        self.failed: bool = False
+        self.catching_up: bool = True
+
+
+class ReplicaFetcher(ConnectionOwner):
+    """The fetcher thread of one broker for one source broker."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        network: Network,
+        directory: Directory,
+        host: Host,
+        broker_id: int,
+        source_id: int,
+        settings: FetcherSettings,
+        listener: FetcherListener,
+    ) -> None:
+        self.broker_id: int = broker_id
+        self.source_id: int = source_id
+        self.host = host
+        self.settings = settings
+        self.listener = listener
+        self.followed: dict[int, FollowedPartition] = {}
+        self.requests: int = 0
+        self.busy_s: float = 0.0
+        self.alive: bool = True
+        self._scheduler = scheduler
+        self._network = network
+        self._directory = directory
+        self._connection: Connection | None = None
+        self._session: dict[int, FetchPartition] = {}
+        self._changed: list[FetchPartition] = []
+        self._forgotten: list[FetchPartition] = []
+        self._fresh: list[FollowedPartition] = []
+        self._delayed: list[FollowedPartition] = []
+        self._running: bool = False
+        self._sleep_generation: int = 0
+        self._generation: int = 0
+
+    # ---- what LeaderAndIsr does
+
+    def add(self, partition: Partition) -> None:
+        """Follow ``partition`` from its log's end on; noticed when the running fetch returns."""
+        fetch = FetchPartition(partition.tp)
+        fetch.fetch_offset = partition.log.log_end_offset
+        fetch.current_leader_epoch = partition.leader_epoch
+        fetch.last_fetched_epoch = partition.log.latest_epoch()
+        fetch.max_bytes = self.settings.partition_max_bytes
+        followed = FollowedPartition(partition, fetch)
+        self.followed[partition.tp.index] = followed
+        self._fresh.append(followed)
+        if not self._running:
+            self._sleep_generation += 1
+            self._running = True
+            self._scheduler.call_at(self._scheduler.now, self._work, self._generation)
+
+    def remove(self, partition: Partition) -> None:
+        """Follow ``partition`` no more; the running fetch's answer is ignored for it."""
+        followed = self.followed.pop(partition.tp.index, None)
+        if followed is None:
+            return
+        followed.failed = True
+        if self._session.get(partition.tp.index) is followed.fetch:
+            del self._session[partition.tp.index]
+            self._forgotten.append(followed.fetch)
+
+    def shut_down(self) -> None:
+        """The thread ends (nothing left to follow, or the process has died)."""
+        self.alive = False
+        self._generation += 1
+        self._sleep_generation += 1
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # ---- the thread
+
+    def _work(self, generation: int) -> None:
+        """Build the next fetch; sleep when there is nothing to fetch."""
+        if generation != self._generation:
+            return
+        now = self._scheduler.now
+        for followed in self._fresh:
+            if not followed.failed:
+                self._session[followed.fetch.tp.index] = followed.fetch
+                self._changed.append(followed.fetch)
+        self._fresh.clear()
+        if self._delayed:
+            self._end_delays(now)
+        if not self._session:
+            self._running = False
+            self._sleep_generation += 1
+            self._scheduler.call_at(now + self.settings.backoff_s, self._wake, self._sleep_generation)
+            return
+        self._running = True
+        connection = self._connection
+        if connection is None or connection.state != OPEN:
+            self._connect()
+            return
+        self._send(connection, now)
+
+    def _wake(self, sleep_generation: int) -> None:
+        if sleep_generation == self._sleep_generation and self.followed:
+            self._running = True
+            self._work(self._generation)
+
+    def _end_delays(self, now: float) -> None:
+        still: list[FollowedPartition] = []
+        for followed in self._delayed:
+            if followed.failed:
+                continue
+            if followed.delayed_until <= now:
+                followed.delayed = False
+                self._session[followed.fetch.tp.index] = followed.fetch
+                self._changed.append(followed.fetch)
+            else:
+                still.append(followed)
+        self._delayed = still
+
+    def _connect(self) -> None:
+        directory = self._directory
+        self._connection = Connection(
+            self._network,
+            f"fetcher/{self.broker_id}/{self.source_id}",
+            self,
+            self.host,
+            directory.server(self.source_id),
+            directory.host(self.source_id),
+            self.source_id,
+        )
+        # A new connection begins a new session: a full fetch.
+        self._forgotten.clear()
+        self._changed = list(self._session.values())
+        self._connection.open()
+
+    def _send(self, connection: Connection, now: float) -> None:
+        changed = self._changed
+        size = FETCH_REQUEST_BASE_BYTES
+        if changed or self._forgotten:
+            size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(self._forgotten))
+        settings = self.settings
+        request = FetchRequest(
+            size, self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
+            settings.response_max_bytes,
+        )  # fmt: skip
+        request.forgotten = self._forgotten
+        self._changed = []
+        self._forgotten = []
+        self.requests += 1
+        connection.send(request, now)
+
+    def connection_opened(self, connection: Connection) -> None:
+        """Fetchers skip ApiVersions: the first fetch goes out at once."""
+        if connection is self._connection and self.alive:
+            self._send(connection, self._scheduler.now)
+
+    def connection_refused(self, connection: Connection) -> None:
+        """Nobody listens: all partitions of the thread are delayed."""
+        if connection is self._connection:
+            self._connection = None
+            self._delay_all()
+
+    def connection_lost(self, connection: Connection) -> None:
+        """The source has reset the connection: all partitions of the thread are delayed."""
+        if connection is self._connection:
+            self._connection = None
+            self._delay_all()
+
+    def _delay_all(self) -> None:
+        now = self._scheduler.now
+        for index in list(self._session):
+            followed = self.followed.get(index)
+            if followed is not None:
+                self._delay(followed, now)
+        self._session = {}
+        self._changed = []
+        self._forgotten = []
+        if self.alive:
+            self._work(self._generation)
+
+    def _delay(self, followed: FollowedPartition, now: float) -> None:
+        followed.delayed = True
+        followed.delayed_until = now + self.settings.backoff_s
+        self._delayed.append(followed)
+        self._session.pop(followed.fetch.tp.index, None)
+
+    # ---- answers
+
+    def response_arrived(self, request: Request) -> None:
+        """Append everything (CPU of the thread), then take note and fetch again."""
+        if not self.alive or request.connection is not self._connection:
+            return
+        if not isinstance(request, FetchRequest):
+            raise AssertionError("a fetcher only fetches")
+        now = self._scheduler.now
+        size = 0
+        for fetch in request.answered:
+            size += fetch.bytes
+        settings = self.settings
+        service_s = (
+            settings.fetch_s
+            + settings.wake_up_s
+            + settings.per_byte_s * size
+            + settings.per_session_partition_s * len(self._session)
+        )
+        self.busy_s += service_s
+        done = self.host.compute(now, service_s)
+        request.created_at = done
+        request.pool_generation = self._generation
+        self._scheduler.call_at(done, self._process, request)
+
+    def _process(self, request: FetchRequest) -> None:
+        if request.pool_generation != self._generation:
+            return
+        now = self._scheduler.now
+        synced_at = now
+        for fetch in request.answered:
+            followed = self.followed.get(fetch.tp.index)
+            if followed is None or followed.fetch is not fetch or followed.failed:
+                _empty(fetch)
+                continue
+            if fetch.error != NONE or fetch.diverging_end_offset >= 0:
+                self._process_refusal(followed, now)
+            else:
+                synced_at = self._process_data(followed, synced_at)
+        if synced_at > now:
+            self._scheduler.call_at(synced_at, self._work, self._generation)
+        else:
+            self._work(self._generation)
+
+    def _process_data(self, followed: FollowedPartition, at: float) -> float:
+        """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
+        fetch = followed.fetch
+        partition = followed.partition
+        log = partition.log
+        if partition.role != FOLLOWER:
+            _empty(fetch)
+            return at
+        size = 0
+        for batch in fetch.batches:
+            if log.assign_epoch(batch.leader_epoch, batch.base_offset):
+                at = self.host.disk.fsync(at)
+            log.append(batch)
+            size += batch.size_bytes
+        high_watermark = fetch.high_watermark
+        end = log.log_end_offset
+        if high_watermark > end:
+            high_watermark = end
+        if high_watermark >= 0:
+            partition.high_watermark = high_watermark
+        if size:
+            fetch.fetch_offset = end
+            fetch.last_fetched_epoch = log.epochs[-1]
+            self._changed.append(fetch)
+            self.listener.replicated(partition, size)
+        if followed.catching_up and fetch.high_watermark <= end:
+            followed.catching_up = False
+            self.listener.caught_up(partition, self._scheduler.now)
+        _empty(fetch)
+        return at
+
+    def _process_refusal(self, followed: FollowedPartition, now: float) -> None:
+        fetch = followed.fetch
+        partition = followed.partition
+        error = fetch.error
+        if error == NONE:
+            self._truncate(followed, fetch.diverging_epoch, fetch.diverging_end_offset, now)
+            self._changed.append(fetch)
+        elif error == OFFSET_OUT_OF_RANGE:
+            # The leader's log is shorter: only after an unclean election or lost data.
+            self._cut(followed, fetch.high_watermark if fetch.high_watermark >= 0 else 0, now)
+            self._changed.append(fetch)
+        elif error == FENCED_LEADER_EPOCH and fetch.current_leader_epoch == partition.leader_epoch:
+            followed.failed = True
+            self.followed.pop(fetch.tp.index, None)
+            self._session.pop(fetch.tp.index, None)
+            self._forgotten.append(fetch)
+        else:
+            self._delay(followed, now)
+            self._forgotten.append(fetch)
+            self.listener.backed_off(partition, error, now)
+        fetch.current_leader_epoch = partition.leader_epoch
+        _empty(fetch)
+
+    def _truncate(self, followed: FollowedPartition, epoch: int, end_offset: int, now: float) -> None:
+        log = followed.partition.log
+        own_epoch, own_end = log.end_offset_for(epoch)
+        target = min(end_offset, log.log_end_offset)
+        if own_epoch >= 0:
+            target = min(target, own_end)
+        self._cut(followed, target, now)
+
+    def _cut(self, followed: FollowedPartition, offset: int, now: float) -> None:
+        partition = followed.partition
+        log = partition.log
+        removed = log.truncate(offset)
+        if partition.high_watermark > log.log_end_offset:
+            partition.high_watermark = log.log_end_offset
+        if removed:
+            self.listener.truncated(partition, removed, partition.epoch_cause, now)
+        followed.fetch.fetch_offset = log.log_end_offset
+        followed.fetch.last_fetched_epoch = log.latest_epoch()
+
+
+def _empty(fetch: FetchPartition) -> None:
+    fetch.batches = []
+    fetch.bytes = 0
+    fetch.error = NONE
+    fetch.diverging_epoch = -1
+    fetch.diverging_end_offset = -1

@@ -1,0 +1,252 @@
+"""One replica's log of one partition: batches in segments, the epoch cache, producer state.
+
+Stands for ``UnifiedLog``, ``LeaderEpochFileCache`` and ``ProducerStateManager``.  A batch
+object is shared by all replicas that hold it.  What is below everybody's reach is dropped
+(:meth:`PartitionLog.trim`) after the ledger has taken note of it, so that memory stays flat.
+
+Left out: indexes, retention, compaction; a fetch slice may cross a segment.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final
+
+from kafkasim.protocol import (
+    DUPLICATE_SEQUENCE_NUMBER,
+    INVALID_PRODUCER_EPOCH,
+    NONE,
+    OUT_OF_ORDER_SEQUENCE_NUMBER,
+    RecordBatch,
+    TopicPartition,
+)
+
+REMEMBERED_BATCHES: Final = 5
+"""ProducerStateEntry.NUM_BATCHES_TO_RETAIN."""
+UNDEFINED_EPOCH: Final = -1
+
+
+class PartitionLog:
+    """The log of ``tp`` on one broker.
+
+    ``log_end_offset`` is the offset of the next record; ``size_bytes`` counts everything ever
+    kept (trimmed batches included); ``segment_bytes`` is ``log.segment.bytes``.
+    """
+
+    def __init__(self, tp: TopicPartition, segment_bytes: int) -> None:
+        self.tp = tp
+        self.segment_bytes: int = segment_bytes
+        self.batches: list[RecordBatch] = []
+        self.offsets: list[int] = []
+        self.positions: list[int] = []
+        self.log_end_offset: int = 0
+        self.size_bytes: int = 0
+        self.trimmed: int = 0
+        self.trimmed_offset: int = 0
+        self.epochs: list[int] = []
+        self.epoch_starts: list[int] = []
+        self.segments: list[tuple[int, int]] = [(0, 0)]
+        self.locked_until: float = 0.0
+        self._producers: dict[int, list[RecordBatch]] = {}
+
+    # ---- writing
+
+    def append(self, batch: RecordBatch) -> None:
+        """Append a batch whose ``base_offset`` and ``leader_epoch`` are set (leader and follower alike)."""
+        if batch.base_offset != self.log_end_offset:
+            raise AssertionError(f"{self.tp}: append at {batch.base_offset}, log ends at {self.log_end_offset}")
+        size = self.size_bytes
+        if size - self.segments[-1][1] > self.segment_bytes - batch.size_bytes and size > self.segments[-1][1]:
+            self.segments.append((batch.base_offset, size))
+        self.batches.append(batch)
+        self.offsets.append(batch.base_offset)
+        self.positions.append(size)
+        self.size_bytes = size + batch.size_bytes
+        self.log_end_offset = batch.base_offset + batch.count
+        if batch.producer_id >= 0:
+            remembered = self._producers.get(batch.producer_id)
+            if remembered is None:
+                self._producers[batch.producer_id] = [batch]
+            elif remembered[-1].producer_epoch != batch.producer_epoch:
+                self._producers[batch.producer_id] = [batch]
+            else:
+                remembered.append(batch)
+                if len(remembered) > REMEMBERED_BATCHES:
+                    del remembered[0]
+
+    def assign_epoch(self, epoch: int, start_offset: int) -> bool:
+        """Note that ``epoch`` begins at ``start_offset``; True when the epoch file must be rewritten."""
+        if self.epochs and self.epochs[-1] >= epoch:
+            return False
+        while self.epoch_starts and self.epoch_starts[-1] >= start_offset:
+            self.epochs.pop()
+            self.epoch_starts.pop()
+        self.epochs.append(epoch)
+        self.epoch_starts.append(start_offset)
+        return True
+
+    def latest_epoch(self) -> int:
+        """The newest epoch in the cache, -1 when there is none."""
+        return self.epochs[-1] if self.epochs else UNDEFINED_EPOCH
+
+    def end_offset_for(self, epoch: int) -> tuple[int, int]:
+        """(epoch, end offset) as OffsetsForLeaderEpoch answers for ``epoch``; (-1, -1) undefined."""
+        if epoch == UNDEFINED_EPOCH or not self.epochs or epoch > self.epochs[-1]:
+            return -1, -1
+        if epoch == self.epochs[-1]:
+            return epoch, self.log_end_offset
+        following = bisect_right(self.epochs, epoch)
+        if following == 0:
+            return epoch, self.epoch_starts[0]
+        return self.epochs[following - 1], self.epoch_starts[following]
+
+    def truncate(self, offset: int) -> list[RecordBatch]:
+        """Cut everything at and beyond ``offset``; returns the batches removed (in order).
+
+        A cut inside a batch removes the whole batch: replicas hold whole batches, so this
+        happens only when ``offset`` is another replica's batch boundary.
+        """
+        if offset >= self.log_end_offset:
+            return []
+        cut = len(self.offsets)
+        while cut > 0 and self.offsets[cut - 1] >= offset:
+            cut -= 1
+        if cut > 0 and self.offsets[cut - 1] + self.batches[cut - 1].count > offset:
+            cut -= 1
+        removed = self.batches[cut:]
+        if not removed:
+            return []
+        del self.batches[cut:]
+        self.log_end_offset = self.offsets[cut]
+        self.size_bytes = self.positions[cut]
+        del self.offsets[cut:]
+        del self.positions[cut:]
+        while len(self.segments) > 1 and self.segments[-1][0] >= self.log_end_offset:
+            self.segments.pop()
+        while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
+            self.epochs.pop()
+            self.epoch_starts.pop()
+        self._rebuild_producers()
+        return removed
+
+    def trim(self, offset: int) -> list[RecordBatch]:
+        """Drop whole batches below ``offset`` from memory (the log itself keeps them); returns them."""
+        cut = bisect_right(self.offsets, offset)
+        if cut and self.offsets[cut - 1] + self.batches[cut - 1].count > offset:
+            cut -= 1
+        dropped = self.batches[:cut]
+        if dropped:
+            del self.batches[:cut]
+            del self.offsets[:cut]
+            del self.positions[:cut]
+            self.trimmed += cut
+            self.trimmed_offset = dropped[-1].base_offset + dropped[-1].count
+        return dropped
+
+    # ---- reading
+
+    def index_of(self, offset: int) -> int:
+        """Index in ``batches`` of the batch that holds ``offset`` (len when it is the end)."""
+        if offset >= self.log_end_offset:
+            return len(self.batches)
+        index = bisect_right(self.offsets, offset) - 1
+        if index < 0:
+            raise AssertionError(f"{self.tp}: offset {offset} was trimmed (below {self.trimmed_offset})")
+        return index
+
+    def bytes_between(self, offset: int, upper: int) -> int:
+        """Bytes of the batches from the one that holds ``offset`` up to ``upper``."""
+        if offset >= upper:
+            return 0
+        first = self.index_of(offset)
+        last = self.index_of(upper)
+        end = self.positions[last] if last < len(self.positions) else self.size_bytes
+        return end - self.positions[first]
+
+    def read(self, offset: int, upper: int, max_bytes: int, into: list[RecordBatch], always_one: bool) -> int:
+        """Whole batches from ``offset`` up to ``upper`` into ``into``; returns the bytes on the wire.
+
+        A slice may end inside a batch: those bytes travel and are thrown away by the reader.
+        ``always_one``: the first batch passes whatever its size (first partition of an answer).
+        """
+        if offset >= upper or max_bytes <= 0:
+            return 0
+        index = self.index_of(offset)
+        batches = self.batches
+        total = 0
+        end = len(batches)
+        while index < end:
+            batch = batches[index]
+            if batch.base_offset >= upper:
+                break
+            grown = total + batch.size_bytes
+            if grown > max_bytes and (total > 0 or not always_one):
+                return max_bytes
+            into.append(batch)
+            total = grown
+            index += 1
+        return total
+
+    def unflushed_bytes(self) -> int:
+        """What a start after a crash must read again: the active segment (rolls flush the older ones)."""
+        return self.size_bytes - self.segments[-1][1]
+
+    # ---- idempotence
+
+    def check_sequence(self, batch: RecordBatch) -> int:
+        """What a leader answers to ``batch``: NONE, DUPLICATE_SEQUENCE_NUMBER (known already) or an error.
+
+        ``ProducerAppendInfo`` of clients and brokers 2.5+: without state any sequence is accepted.
+        """
+        remembered = self._producers.get(batch.producer_id)
+        if remembered is None:
+            return NONE
+        last = remembered[-1]
+        if batch.producer_epoch != last.producer_epoch:
+            if batch.producer_epoch < last.producer_epoch:
+                return INVALID_PRODUCER_EPOCH
+            return NONE if batch.base_sequence == 0 else OUT_OF_ORDER_SEQUENCE_NUMBER
+        if batch.base_sequence == _next_sequence(last):
+            return NONE
+        return OUT_OF_ORDER_SEQUENCE_NUMBER if self.duplicate_of(batch) is None else DUPLICATE_SEQUENCE_NUMBER
+
+    def duplicate_of(self, batch: RecordBatch) -> RecordBatch | None:
+        """The remembered batch with the same producer, epoch and sequences."""
+        for known in self._producers.get(batch.producer_id, ()):
+            if (
+                known.producer_epoch == batch.producer_epoch
+                and known.base_sequence == batch.base_sequence
+                and known.count == batch.count
+            ):
+                return known
+        return None
+
+    def _rebuild_producers(self) -> None:
+        """After a truncation the state is read back from the log: the last five batches a producer."""
+        kept: dict[int, list[RecordBatch]] = {}
+        for producer_id, remembered in self._producers.items():
+            below = [batch for batch in remembered if batch.base_offset < self.log_end_offset]
+            if below:
+                kept[producer_id] = below
+        missing = {
+            producer_id for producer_id in self._producers if len(kept.get(producer_id, ())) < REMEMBERED_BATCHES
+        }
+        for batch in reversed(self.batches):
+            if not missing:
+                break
+            if batch.producer_id not in missing:
+                continue
+            known = kept.setdefault(batch.producer_id, [])
+            if known and (known[0].base_offset <= batch.base_offset or known[0].producer_epoch != batch.producer_epoch):
+                if known[0].producer_epoch != batch.producer_epoch:
+                    missing.discard(batch.producer_id)
+                continue
+            known.insert(0, batch)
+            if len(known) >= REMEMBERED_BATCHES:
+                missing.discard(batch.producer_id)
+        self._producers = kept
+
+
+def _next_sequence(batch: RecordBatch) -> int:
+    following = batch.base_sequence + batch.count
+    return following if following <= 2147483647 else following - 2147483648

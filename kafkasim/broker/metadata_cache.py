@@ -1,0 +1,79 @@
+"""A broker's own view of the cluster, filled by UpdateMetadata: what clients are told.
+
+Stands for ``ZkMetadataCache``.  A stale broker hands out stale leaders; a leader that is not
+in the broker's live list is reported as none (LEADER_NOT_AVAILABLE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kafkasim.messages import MetadataReply, PartitionState, UpdateMetadataBody
+from kafkasim.protocol import TopicPartition
+from kafkasim.topics import Topics
+
+# Metadata response v12 by the message schema: 3 brokers 132 B, 42 B a partition.
+_BASE_BYTES = 48
+_BROKER_BYTES = 28
+_PARTITION_BYTES = 42
+
+
+class MetadataCache:
+    """Leaders, epochs and live brokers as this broker has been told."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+        self.live: frozenset[int] = frozenset()
+        self.controller_id: int = -1
+        self.cause: int = 0
+        self._states: dict[int, PartitionState] = {}
+
+    def update(self, body: UpdateMetadataBody) -> None:
+        """Take over an UpdateMetadata."""
+        self.live = body.live_brokers
+        self.controller_id = body.controller_id
+        if body.partitions:
+            self.cause = body.cause
+        for state in body.partitions:
+            self._states[state.tp.index] = state
+
+    def settle(self, states: Iterable[PartitionState], live: frozenset[int], controller_id: int) -> None:
+        """The settled start: everything is known."""
+        self.live = live
+        self.controller_id = controller_id
+        for state in states:
+            self._states[state.tp.index] = state
+
+    def clear(self) -> None:
+        """The process has died."""
+        self._states.clear()
+        self.live = frozenset()
+        self.controller_id = -1
+
+    def state(self, index: int) -> PartitionState | None:
+        """What is known of a partition."""
+        return self._states.get(index)
+
+    def leader(self, tp: TopicPartition) -> tuple[int, int]:
+        """(live leader or -1, leader epoch or -1) of ``tp``."""
+        state = self._states.get(tp.index)
+        if state is None:
+            return -1, -1
+        return (state.leader if state.leader in self.live else -1), state.leader_epoch
+
+    def reply(self, topics: tuple[str, ...] | None) -> MetadataReply:
+        """The answer to a Metadata request for ``topics`` (None: all)."""
+        names = self.topics.names() if topics is None else [name for name in topics if self.topics.has(name)]
+        listed: dict[str, list[TopicPartition]] = {}
+        leaders: dict[int, tuple[int, int]] = {}
+        for name in names:
+            known = [tp for tp in self.topics.partitions(name) if tp.index in self._states]
+            if known:
+                listed[name] = known
+                for tp in known:
+                    leaders[tp.index] = self.leader(tp)
+        return MetadataReply(tuple(sorted(self.live)), self.controller_id, listed, leaders, self.cause)
+
+    def reply_bytes(self, reply: MetadataReply) -> int:
+        """Size of that answer on the wire (v12 schema)."""
+        return _BASE_BYTES + _BROKER_BYTES * len(reply.brokers) + _PARTITION_BYTES * len(reply.leaders)

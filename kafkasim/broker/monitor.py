@@ -1,0 +1,43 @@
+"""What a broker tells the collectors of the run: one call a batch or a change of state."""
+
+from __future__ import annotations
+
+from mypy_extensions import mypyc_attr
+
+from kafkasim.broker.partition import Partition
+from kafkasim.protocol import RecordBatch
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class BrokerMonitor:
+    """Told of what happens to logs and roles; the run's collectors derive from it."""
+
+    def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """A leader has appended a batch."""
+        raise NotImplementedError
+
+    def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """The high watermark has passed a batch for the first time."""
+        raise NotImplementedError
+
+    def truncated(
+        self, broker_id: int, partition: Partition, removed: list[RecordBatch], cause: int, now: float
+    ) -> None:
+        """Batches have been cut off a replica's log."""
+        raise NotImplementedError
+
+    def read_out(self, broker_id: int, partition: Partition, consumer: bool, size_bytes: int) -> None:
+        """Bytes of a partition have been put into a fetch answer."""
+        raise NotImplementedError
+
+    def replicated(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
+        """A follower has appended."""
+        raise NotImplementedError
+
+    def trim(self, partition: Partition) -> None:
+        """A moment to fold what is below everybody's reach."""
+        raise NotImplementedError
+
+    def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A replica has become leader or follower, or a leader's ISR has changed."""
+        raise NotImplementedError

@@ -1,0 +1,224 @@
+"""A replica of a partition on one broker: its role, its followers, its high watermark.
+
+Stands for ``kafka.cluster.Partition`` and ``Replica``.  The high watermark moves when the
+smallest log end offset moves over the *maximal* ISR (committed ISR and pending additions)
+and over the followers outside it that are caught up; from 3.7 on not while the committed
+ISR is smaller than the effective ``min.insync.replicas``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.sessions import FetchSession, SessionPartition
+from kafkasim.protocol import ProducePartition, ProduceRequest, TopicPartition
+
+NO_ROLE: Final = 0
+LEADER: Final = 1
+FOLLOWER: Final = 2
+UNKNOWN_OFFSET: Final = -1
+
+
+class FollowerState:
+    """What a leader knows about one follower (``kafka.cluster.Replica``)."""
+
+    def __init__(self, broker_id: int) -> None:
+        self.broker_id: int = broker_id
+        self.log_end_offset: int = UNKNOWN_OFFSET
+        self.last_caught_up: float = 0.0
+        self.last_fetch_at: float = 0.0
+        self.last_fetch_leader_end: int = 0
+        self.in_sync: bool = False
+        self.session: FetchSession | None = None
+
+
+class Waiting:
+    """A produce (acks=all) or an internal append that waits for the high watermark."""
+
+    def __init__(self, required_offset: int, request: ProduceRequest | None, item: ProducePartition | None) -> None:
+        self.required_offset: int = required_offset
+        self.request = request
+        self.item = item
+
+
+class InternalWaiting(Waiting):
+    """An append by the broker itself (group coordinator) that waits for the high watermark."""
+
+    def __init__(self, required_offset: int, number: int) -> None:
+        super().__init__(required_offset, None, None)
+        self.number: int = number
+
+
+class Partition:
+    """One replica. ``in_sync_replicas`` is the committed ISR, ``pending_isr`` a proposal under way."""
+
+    def __init__(self, tp: TopicPartition, broker_id: int, log: PartitionLog, min_in_sync: int, gated: bool) -> None:
+        self.tp = tp
+        self.broker_id: int = broker_id
+        self.log = log
+        self.min_in_sync: int = min_in_sync
+        self.gated: bool = gated
+        self.internal: bool = False
+        self.role: int = NO_ROLE
+        self.leader_id: int = -1
+        self.leader_epoch: int = -1
+        self.partition_epoch: int = -1
+        self.epoch_start_offset: int = 0
+        self.replicas: tuple[int, ...] = ()
+        self.in_sync_replicas: tuple[int, ...] = ()
+        self.pending_isr: tuple[int, ...] = ()
+        self.high_watermark: int = 0
+        self.checkpointed_high_watermark: int = 0
+        self.followers: list[FollowerState] = []
+        self.waiting: deque[Waiting] = deque()
+        self.sessions: list[SessionPartition] = []
+        self.epoch_cause: int = 0
+        self.trimmable_from: int = 0
+        self.appended_batches: int = 0
+
+    # ---- role
+
+    def become_leader(
+        self, epoch: int, partition_epoch: int, replicas: tuple[int, ...], isr: tuple[int, ...], now: float
+    ) -> bool:
+        """Apply a LeaderAndIsr that makes (or keeps) this replica the leader; True when it is new in this role."""
+        is_new = self.role != LEADER
+        previous = {state.broker_id: state for state in self.followers}
+        self.role = LEADER
+        self.leader_id = self.broker_id
+        self.leader_epoch = epoch
+        self.partition_epoch = partition_epoch
+        self.replicas = replicas
+        self.in_sync_replicas = isr
+        self.pending_isr = ()
+        self.epoch_start_offset = self.log.log_end_offset
+        followers: list[FollowerState] = []
+        for broker_id in replicas:
+            if broker_id == self.broker_id:
+                continue
+            state = FollowerState(broker_id)
+            state.in_sync = broker_id in isr
+            state.last_caught_up = now if state.in_sync else -1e9
+            known = previous.get(broker_id)
+            if known is not None and not is_new:
+                state.log_end_offset = known.log_end_offset
+                state.session = known.session
+                state.last_fetch_at = known.last_fetch_at
+                state.last_fetch_leader_end = known.last_fetch_leader_end
+            followers.append(state)
+        self.followers = followers
+        return is_new
+
+    def become_follower(self, leader: int, epoch: int, partition_epoch: int, replicas: tuple[int, ...]) -> None:
+        """Apply a LeaderAndIsr that makes this replica a follower of ``leader``."""
+        self.role = FOLLOWER
+        self.leader_id = leader
+        self.leader_epoch = epoch
+        self.partition_epoch = partition_epoch
+        self.replicas = replicas
+        self.in_sync_replicas = ()
+        self.pending_isr = ()
+        self.followers = []
+
+    # ---- in-sync replicas and the high watermark
+
+    def follower(self, broker_id: int) -> FollowerState | None:
+        """The state of follower ``broker_id``, None when it is not assigned here."""
+        for state in self.followers:
+            if state.broker_id == broker_id:
+                return state
+        return None
+
+    def maximal_isr_size(self) -> int:
+        """Size of committed ISR and pending additions together."""
+        size = len(self.in_sync_replicas)
+        for broker_id in self.pending_isr:
+            if broker_id not in self.in_sync_replicas:
+                size += 1
+        return size
+
+    def under_min_isr(self) -> bool:
+        """Whether the committed ISR is smaller than the effective ``min.insync.replicas``."""
+        return len(self.in_sync_replicas) < self.effective_min_isr()
+
+    def effective_min_isr(self) -> int:
+        """min(``min.insync.replicas``, assigned replicas) from 3.7 on, the plain value before."""
+        return min(self.min_in_sync, len(self.replicas)) if self.gated else self.min_in_sync
+
+    def candidate(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> int:
+        """The offset up to which everybody who counts has the log.
+
+        ``live`` (3.6+): followers outside the ISR hold the mark only while their broker is alive.
+        """
+        lowest = self.log.log_end_offset
+        pending = self.pending_isr
+        for state in self.followers:
+            end = state.log_end_offset
+            if end < lowest and (
+                state.in_sync
+                or (pending and state.broker_id in pending)
+                or (now - state.last_caught_up <= lag_time_max_s and (live is None or state.broker_id in live))
+            ):
+                lowest = end
+        return lowest
+
+    def advance(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> bool:
+        """Move the high watermark where it may; True when it moved."""
+        if self.gated and len(self.in_sync_replicas) < self.effective_min_isr():
+            return False
+        candidate = self.candidate(now, lag_time_max_s, live)
+        if candidate <= self.high_watermark:
+            return False
+        self.high_watermark = candidate
+        return True
+
+    def note_append(self, old_end: int) -> None:
+        """A leader append: followers that had everything were caught up at their last fetch."""
+        for state in self.followers:
+            if state.log_end_offset == old_end and state.session is not None:
+                fetched_at = state.session.last_fetch_at
+                if fetched_at > state.last_caught_up:
+                    state.last_caught_up = fetched_at
+
+    def note_fetch(self, state: FollowerState, offset: int, now: float) -> bool:
+        """A follower asks for ``offset``: it has everything below; True when that is new."""
+        end = self.log.log_end_offset
+        if offset >= end:
+            state.last_caught_up = now
+        elif offset >= state.last_fetch_leader_end and state.last_fetch_at > state.last_caught_up:
+            state.last_caught_up = state.last_fetch_at
+        state.last_fetch_at = now
+        state.last_fetch_leader_end = end
+        if offset == state.log_end_offset:
+            return False
+        state.log_end_offset = offset
+        return True
+
+    def may_join(self, state: FollowerState, live: frozenset[int] | None) -> bool:
+        """Whether a follower outside the ISR may be added now."""
+        return (
+            not state.in_sync
+            and not self.pending_isr
+            and state.log_end_offset >= self.high_watermark
+            and state.log_end_offset >= self.epoch_start_offset
+            and (live is None or state.broker_id in live)
+        )
+
+    def lagging(self, now: float, lag_time_max_s: float) -> list[int]:
+        """ISR members that are out of sync: behind, and not caught up for ``replica.lag.time.max.ms``."""
+        end = self.log.log_end_offset
+        late: list[int] = []
+        for state in self.followers:
+            if state.in_sync and state.log_end_offset != end and now - state.last_caught_up > lag_time_max_s:
+                late.append(state.broker_id)
+        return late
+
+    def commit_isr(self, isr: tuple[int, ...], partition_epoch: int) -> None:
+        """An ISR change has been committed by the controller."""
+        self.in_sync_replicas = isr
+        self.partition_epoch = partition_epoch
+        self.pending_isr = ()
+        for state in self.followers:
+            state.in_sync = state.broker_id in isr

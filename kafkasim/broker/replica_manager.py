@@ -1,0 +1,668 @@
+"""Produce and fetch at one broker: append, replicate, commit, answer.
+
+Stands for ``ReplicaManager`` with its produce and fetch purgatories.  The thread that
+causes a completion pays for it: a produce's handler answers the followers' parked fetches
+after its own answer, a follower fetch's handler answers the produces and consumers that its
+high watermark releases before the follower itself.
+
+Left out: quotas, transactions, follower fetching by rack (a consumer fetch at a follower is
+refused), response rotation within a session.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafkasim.broker.partition import LEADER, InternalWaiting, Partition, Waiting
+from kafkasim.broker.purgatory import Parked, Purgatory
+from kafkasim.broker.sessions import FetchSession, SessionPartition
+from kafkasim.broker.socket_server import SocketServer
+from kafkasim.connection import Connection
+from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.protocol import (
+    DUPLICATE_SEQUENCE_NUMBER,
+    FENCED_LEADER_EPOCH,
+    MESSAGE_TOO_LARGE,
+    NONE,
+    NOT_ENOUGH_REPLICAS,
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    NOT_LEADER_OR_FOLLOWER,
+    OFFSET_OUT_OF_RANGE,
+    REQUEST_TIMED_OUT,
+    UNKNOWN_LEADER_EPOCH,
+    FetchPartition,
+    FetchRequest,
+    ProducePartition,
+    ProduceRequest,
+    RecordBatch,
+    TopicPartition,
+)
+
+# Response sizes by the message schemas (v11 Produce, v16 Fetch incremental).
+PRODUCE_RESPONSE_BASE_BYTES: Final = 24
+PRODUCE_RESPONSE_PARTITION_BYTES: Final = 33
+FETCH_RESPONSE_BASE_BYTES: Final = 21
+FETCH_RESPONSE_TOPIC_BYTES: Final = 18
+FETCH_RESPONSE_PARTITION_BYTES: Final = 37
+TRIM_EVERY_BATCHES: Final = 512
+
+
+class ReplicaCosts:
+    """CPU of the data path at a broker, in seconds (see the host's ``costs``)."""
+
+    def __init__(self) -> None:
+        self.produce_s: float = 0.0
+        self.produce_per_byte_s: float = 0.0
+        self.fetch_s: float = 0.0
+        self.fetch_per_byte_s: float = 0.0
+        self.fetch_per_session_partition_s: float = 0.0
+        self.consumer_fetch_per_byte_s: float = 0.0
+        self.completion_s: float = 0.0
+
+
+class ReplicaListener:
+    """What the replica manager tells the rest of the broker and the collectors."""
+
+    def appended(self, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """A leader has appended a batch."""
+        raise NotImplementedError
+
+    def committed(self, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """The high watermark has passed a batch for the first time anywhere."""
+        raise NotImplementedError
+
+    def may_expand(self, partition: Partition, broker_id: int, now: float) -> None:
+        """A follower outside the ISR has caught up."""
+        raise NotImplementedError
+
+    def internal_done(self, number: int, error: int, now: float) -> None:
+        """An internal append is committed or has failed."""
+        raise NotImplementedError
+
+    def hint(self, tp: TopicPartition) -> tuple[int, int]:
+        """(leader, leader epoch) that this broker knows of ``tp`` (KIP-951); (-1, -1) unknown."""
+        raise NotImplementedError
+
+    def trim(self, partition: Partition) -> None:
+        """A moment to fold what is below everybody's reach."""
+        raise NotImplementedError
+
+    def read_out(self, partition: Partition, consumer: bool, size_bytes: int) -> None:
+        """Bytes of a partition have been put into a fetch answer."""
+        raise NotImplementedError
+
+
+class ReplicaManager:
+    """All replicas of one broker process, and the produce and fetch requests on them."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        broker_id: int,
+        costs: ReplicaCosts,
+        listener: ReplicaListener,
+        lag_time_max_s: float,
+        max_message_bytes: int,
+        hints: bool,
+        filters_dead_replicas: bool,
+    ) -> None:
+        self.broker_id: int = broker_id
+        self.partitions: dict[int, Partition] = {}
+        self.costs = costs
+        self.listener = listener
+        self.lag_time_max_s: float = lag_time_max_s
+        self.max_message_bytes: int = max_message_bytes
+        self.hints: bool = hints
+        self.live: frozenset[int] | None = None
+        self.filters_dead_replicas: bool = filters_dead_replicas
+        self.server: SocketServer | None = None
+        self.produce_purgatory = Purgatory(scheduler, self._expire_produce)
+        self.internal_purgatory = Purgatory(scheduler, self._expire_internal)
+        self.fetch_purgatory = Purgatory(scheduler, self._expire_fetch)
+        self.bytes_in: int = 0
+        self.replication_bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.replication_bytes_out: int = 0
+        self.produce_requests: int = 0
+        self.fetch_requests: int = 0
+        self._scheduler = scheduler
+        self._ready_at: float = 0.0  # when the thread at work will have done what it did so far
+
+    # ---- produce
+
+    def produce_service(self, request: ProduceRequest) -> float:
+        """A handler's seconds until the request's batches are in the log."""
+        payload = 0
+        for item in request.partitions:
+            payload += item.batch.size_bytes
+        request.payload_bytes = payload
+        return self.costs.produce_s + self.costs.produce_per_byte_s * payload
+
+    def handle_produce(self, request: ProduceRequest) -> float:
+        """Append what may be appended; answer, or wait for the followers (acks=all)."""
+        now = self._scheduler.now
+        locked_s = self._lock(request, now)
+        if locked_s > 0.0:
+            return -locked_s
+        self.produce_requests += 1
+        self._ready_at = now
+        request.handled_at = now
+        acks_all = request.acks == -1
+        waiting = 0
+        for item in request.partitions:
+            partition = self.partitions.get(item.tp.index)
+            if partition is None or partition.role != LEADER:
+                self._refuse(item)
+                continue
+            self._append(partition, item, acks_all, now)
+            if item.error == NONE and acks_all and partition.high_watermark < item.required_offset:
+                partition.waiting.append(Waiting(item.required_offset, request, item))
+                waiting += 1
+        request.waiting = waiting
+        if waiting > 0:
+            parked = self.produce_purgatory.park(now + request.remote_timeout_s, request)
+            request.body = parked
+        else:
+            self._answer_produce(request, now)
+        # Then, on the same thread: what the appends make possible for others.
+        for item in request.partitions:
+            if item.base_offset >= 0:
+                partition = self.partitions[item.tp.index]
+                self._after_append(partition, now)
+                if partition.appended_batches >= TRIM_EVERY_BATCHES:
+                    partition.appended_batches = 0
+                    self.listener.trim(partition)
+        return self._ready_at - now
+
+    def append_internal(self, tp: TopicPartition, batch: RecordBatch, number: int, timeout_s: float) -> None:
+        """An append with acks=all by the broker itself; ``listener.internal_done`` tells the end."""
+        now = self._scheduler.now
+        partition = self.partitions.get(tp.index)
+        if partition is None or partition.role != LEADER:
+            self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
+            return
+        if len(partition.in_sync_replicas) < partition.effective_min_isr():
+            self.listener.internal_done(number, NOT_ENOUGH_REPLICAS, now)
+            return
+        self._ready_at = now
+        self._store(partition, batch, now)
+        waiting = InternalWaiting(partition.log.log_end_offset, number)
+        self.advance(partition, now)
+        if partition.high_watermark >= waiting.required_offset:
+            self.listener.internal_done(number, NONE, now)
+        else:
+            partition.waiting.append(waiting)
+            self.internal_purgatory.park(now + timeout_s, (partition, waiting))
+        self._wake_followers(partition, now)
+
+    def _lock(self, request: ProduceRequest, now: float) -> float:
+        """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
+        end = now
+        for item in request.partitions:
+            partition = self.partitions.get(item.tp.index)
+            if partition is not None:
+                locked_until = partition.log.locked_until
+                if locked_until > request.started_at and locked_until > request.lock_free_at:
+                    begun = max(locked_until, request.started_at + self.costs.produce_s)
+                    end = max(end, begun + self.costs.produce_per_byte_s * item.batch.size_bytes)
+        if end > now + 1e-12:
+            request.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
+            return end - now
+        for item in request.partitions:
+            partition = self.partitions.get(item.tp.index)
+            if partition is not None:
+                partition.log.locked_until = now
+        return 0.0
+
+    def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
+        batch = item.batch
+        if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr():
+            item.error = NOT_ENOUGH_REPLICAS
+            return
+        if batch.size_bytes > self.max_message_bytes:
+            item.error = MESSAGE_TOO_LARGE
+            return
+        log = partition.log
+        if batch.producer_id >= 0:
+            verdict = log.check_sequence(batch)
+            if verdict == DUPLICATE_SEQUENCE_NUMBER:
+                known = log.duplicate_of(batch)
+                if known is not None:
+                    item.base_offset = -1
+                    item.required_offset = known.base_offset + known.count
+                    return
+            elif verdict != NONE:
+                item.error = verdict
+                return
+        if batch.base_offset >= 0:
+            # A retry that is appended again is another batch: replicas share what was appended.
+            batch = RecordBatch(
+                batch.stream, batch.first, batch.count, batch.size_bytes, batch.first_time, batch.last_time,
+                batch.producer_id, batch.producer_epoch, batch.base_sequence,
+            )  # fmt: skip
+        self._store(partition, batch, now)
+        item.base_offset = batch.base_offset
+        item.required_offset = log.log_end_offset
+        self.bytes_in += batch.size_bytes
+
+    def _store(self, partition: Partition, batch: RecordBatch, now: float) -> None:
+        log = partition.log
+        old_end = log.log_end_offset
+        batch.base_offset = old_end
+        batch.leader_epoch = partition.leader_epoch
+        batch.appended_at = now
+        partition.note_append(old_end)
+        log.append(batch)
+        partition.appended_batches += 1
+        self.listener.appended(partition, batch, now)
+
+    def _refuse(self, item: ProducePartition) -> None:
+        item.error = NOT_LEADER_OR_FOLLOWER
+        if self.hints:
+            item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
+
+    def _answer_produce(self, request: ProduceRequest, at: float) -> None:
+        parked = request.body
+        if isinstance(parked, Parked):
+            parked.done = True
+        request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(
+            request.partitions
+        )
+        if self.server is not None:
+            self.server.respond(request, at)
+
+    def _after_append(self, partition: Partition, now: float) -> None:
+        self.advance(partition, now)
+        self._wake_followers(partition, now)
+
+    def _wake_followers(self, partition: Partition, now: float) -> None:
+        for entry in partition.sessions:
+            session = entry.session
+            if session.replica_id >= 0 and entry.active:
+                session.mark(entry)
+                if session.parked is not None:
+                    self._try_parked(session, now)
+
+    # ---- the high watermark and what waits for it
+
+    def advance(self, partition: Partition, now: float) -> None:
+        """Let the high watermark move and release what waited for it."""
+        old = partition.high_watermark
+        if not partition.advance(now, self.lag_time_max_s, self.live if self.filters_dead_replicas else None):
+            return
+        self._note_commits(partition, old, now)
+        high_watermark = partition.high_watermark
+        # Consumers first, then produces (DelayedOperations: fetch, then produce).
+        for entry in partition.sessions:
+            session = entry.session
+            if entry.active:
+                if session.replica_id >= 0:
+                    session.mark_watermark(entry)
+                else:
+                    session.mark(entry)
+                    if session.parked is not None:
+                        self._try_parked(session, now)
+        waiting = partition.waiting
+        while waiting and waiting[0].required_offset <= high_watermark:
+            self._release(partition, waiting.popleft(), now)
+
+    def _note_commits(self, partition: Partition, old: int, now: float) -> None:
+        log = partition.log
+        if old < log.trimmed_offset:
+            old = log.trimmed_offset
+        index = log.index_of(old)
+        batches = log.batches
+        high_watermark = partition.high_watermark
+        end = len(batches)
+        while index < end:
+            batch = batches[index]
+            if batch.base_offset >= high_watermark:
+                break
+            if not batch.committed:
+                batch.committed = True
+                self.listener.committed(partition, batch, now)
+            index += 1
+
+    def _release(self, partition: Partition, waiting: Waiting, now: float) -> None:
+        short = partition.maximal_isr_size() < partition.effective_min_isr()
+        if isinstance(waiting, InternalWaiting):
+            if waiting.number >= 0:
+                error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
+                number = waiting.number
+                waiting.number = -1
+                self.listener.internal_done(number, error, now)
+            return
+        if waiting.item is not None and waiting.request is not None:
+            self._resolve(waiting.request, waiting.item, NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE, now)
+
+    def _resolve(self, request: ProduceRequest, item: ProducePartition, error: int, now: float) -> None:
+        if item.acknowledged or request.waiting <= 0:
+            return
+        item.acknowledged = True
+        if error != NONE:
+            item.error = error
+        request.waiting -= 1
+        if request.waiting == 0:
+            ready = self._ready_at if self._ready_at > now else now
+            ready += self.costs.completion_s
+            self._ready_at = ready
+            self._answer_produce(request, ready)
+
+    def _expire_produce(self, request: ProduceRequest) -> None:
+        now = self._scheduler.now
+        if request.waiting <= 0:
+            return
+        request.waiting = 0
+        for item in request.partitions:
+            if item.error == NONE and not item.acknowledged and item.required_offset > 0:
+                partition = self.partitions.get(item.tp.index)
+                if partition is None or partition.high_watermark < item.required_offset:
+                    item.error = REQUEST_TIMED_OUT
+        self._answer_produce(request, now)
+
+    def _expire_internal(self, parked: tuple[Partition, InternalWaiting]) -> None:
+        waiting = parked[1]
+        if waiting.number >= 0:
+            number = waiting.number
+            waiting.number = -1
+            self.listener.internal_done(number, REQUEST_TIMED_OUT, self._scheduler.now)
+
+    def fail_waiting(self, partition: Partition, now: float) -> None:
+        """The partition is not led here any more: whatever waits for it is refused."""
+        waiting = partition.waiting
+        while waiting:
+            entry = waiting.popleft()
+            if isinstance(entry, InternalWaiting):
+                if entry.number >= 0:
+                    number = entry.number
+                    entry.number = -1
+                    self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
+            elif entry.item is not None and entry.request is not None:
+                if self.hints:
+                    entry.item.leader_hint, entry.item.leader_epoch_hint = self.listener.hint(partition.tp)
+                self._resolve(entry.request, entry.item, NOT_LEADER_OR_FOLLOWER, now)
+        for session_entry in partition.sessions:
+            session = session_entry.session
+            if session_entry.active:
+                session.mark(session_entry)
+                if session.parked is not None:
+                    self._try_parked(session, now)
+
+    # ---- fetch
+
+    def fetch_service(self, request: FetchRequest) -> float:
+        """A handler's seconds until the logs have been looked at."""
+        return self.costs.fetch_s + self.costs.fetch_per_session_partition_s * len(request.session)
+
+    def handle_fetch(self, request: FetchRequest) -> float:
+        """Read, take note of a follower's progress, answer or park."""
+        now = self._scheduler.now
+        self._ready_at = now
+        self.fetch_requests += 1
+        request.handled_at = now
+        session = self._session(request)
+        for fetch in request.forgotten:
+            entry = session.partitions.get(fetch.tp.index)
+            if entry is not None and entry.fetch is fetch:
+                entry.active = False
+        request.forgotten = []
+        for fetch in request.changed:
+            self._enter(session, fetch)
+        request.answered = []
+        size = 0
+        enough = request.max_wait_s <= 0.0 or request.min_bytes <= 1 or self._enough(session, request)
+        if enough:
+            size = self._read(session, request, request.max_bytes)
+            enough = size > 0 or request.max_wait_s <= 0.0 or self._urgent(request)
+        if request.replica_id >= 0:
+            session.last_fetch_at = now
+            for fetch in request.changed:
+                self._note_follower(session, request.replica_id, fetch, now)
+        if enough:
+            self._answer_fetch(session, request, size)
+        else:
+            session.parked = request
+            request.deadline = now + request.max_wait_s
+            request.body = self.fetch_purgatory.park(request.deadline, session)
+        return self._ready_at - now
+
+    def _session(self, request: FetchRequest) -> FetchSession:
+        connection = request.connection
+        if connection is None:
+            raise AssertionError("a fetch arrives on a connection")
+        session = connection.session
+        if isinstance(session, FetchSession):
+            return session
+        fresh = FetchSession(request.replica_id)
+        connection.session = fresh
+        return fresh
+
+    def _enter(self, session: FetchSession, fetch: FetchPartition) -> None:
+        """A partition is new in the session, or its offset or epoch has changed."""
+        index = fetch.tp.index
+        entry = session.partitions.get(index)
+        partition = self.partitions.get(index)
+        if entry is None or entry.fetch is not fetch:
+            if entry is not None:
+                entry.active = False
+                entry.partition.sessions.remove(entry)
+            if partition is None:
+                fetch.error = NOT_LEADER_OR_FOLLOWER
+                return
+            entry = SessionPartition(session, fetch, partition)
+            session.partitions[index] = entry
+            partition.sessions.append(entry)
+            session.mark_watermark(entry)
+        elif not entry.active:
+            entry.active = True
+            session.mark_watermark(entry)
+        session.mark(entry)
+
+    def _read(self, session: FetchSession, request: FetchRequest, max_bytes: int) -> int:
+        """Read every marked partition into the answer; returns the bytes found."""
+        total = 0
+        marked = session.dirty
+        kept: list[SessionPartition] = []
+        answered = request.answered
+        consumer = request.replica_id < 0
+        for entry in marked:
+            if not entry.active:
+                entry.dirty = False
+                continue
+            fetch = entry.fetch
+            partition = entry.partition
+            log = partition.log
+            fetch.error = NONE
+            if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+                fetch.error = self._epoch_error(fetch, partition)
+                if fetch.error != NONE:
+                    answered.append(fetch)
+                    kept.append(entry)
+                    continue
+            end = log.log_end_offset
+            offset = fetch.fetch_offset
+            if (
+                fetch.last_fetched_epoch >= 0
+                and (offset > end or fetch.last_fetched_epoch != log.latest_epoch())
+                and self._diverges(fetch, partition)
+            ):
+                answered.append(fetch)
+                kept.append(entry)
+                continue
+            if offset > end:
+                fetch.error = OFFSET_OUT_OF_RANGE
+                answered.append(fetch)
+                kept.append(entry)
+                continue
+            upper = partition.high_watermark if consumer else end
+            if offset >= upper:
+                entry.dirty = False
+                continue
+            room = max_bytes - total
+            if room > fetch.max_bytes:
+                room = fetch.max_bytes
+            size = log.read(offset, upper, room, fetch.batches, total == 0)
+            if size > 0:
+                fetch.bytes = size
+                fetch.high_watermark = partition.high_watermark
+                total += size
+                answered.append(fetch)
+                last = fetch.batches[-1] if fetch.batches else None
+                if last is not None and last.base_offset + last.count >= upper:
+                    entry.dirty = False
+                else:
+                    kept.append(entry)
+            else:
+                kept.append(entry)
+        session.dirty = kept
+        return total
+
+    def _epoch_error(self, fetch: FetchPartition, partition: Partition) -> int:
+        if fetch.current_leader_epoch >= 0:
+            if fetch.current_leader_epoch < partition.leader_epoch:
+                self._hint(fetch)
+                return FENCED_LEADER_EPOCH
+            if fetch.current_leader_epoch > partition.leader_epoch:
+                return UNKNOWN_LEADER_EPOCH
+        if partition.role != LEADER:
+            self._hint(fetch)
+            return NOT_LEADER_OR_FOLLOWER
+        return NONE
+
+    def _hint(self, fetch: FetchPartition) -> None:
+        if self.hints:
+            fetch.leader_hint, fetch.leader_epoch_hint = self.listener.hint(fetch.tp)
+
+    def _diverges(self, fetch: FetchPartition, partition: Partition) -> bool:
+        epoch, end_offset = partition.log.end_offset_for(fetch.last_fetched_epoch)
+        if epoch < 0:
+            return False
+        if epoch < fetch.last_fetched_epoch or end_offset < fetch.fetch_offset:
+            fetch.diverging_epoch = epoch
+            fetch.diverging_end_offset = end_offset
+            return True
+        return False
+
+    def _note_follower(self, session: FetchSession, replica_id: int, fetch: FetchPartition, now: float) -> None:
+        if fetch.error != NONE or fetch.diverging_end_offset >= 0:
+            return
+        partition = self.partitions.get(fetch.tp.index)
+        if partition is None or partition.role != LEADER:
+            return
+        state = partition.follower(replica_id)
+        if state is None:
+            return
+        state.session = session
+        if not partition.note_fetch(state, fetch.fetch_offset, now):
+            return
+        if not state.in_sync and partition.may_join(state, self.live):
+            self.listener.may_expand(partition, replica_id, now)
+        self.advance(partition, now)
+
+    def _urgent(self, request: FetchRequest) -> bool:
+        """An error or a diverging epoch answers the whole fetch at once."""
+        for fetch in request.answered:
+            if fetch.error != NONE or fetch.diverging_end_offset >= 0:
+                return True
+        for fetch in request.changed:
+            if fetch.error != NONE:
+                if fetch not in request.answered:
+                    request.answered.append(fetch)
+                return True
+        return not request.session
+
+    def _try_parked(self, session: FetchSession, now: float) -> None:
+        """Something has happened to a partition of a parked fetch: is it enough?"""
+        request = session.parked
+        if request is None:
+            return
+        if request.min_bytes > 1 and not self._enough(session, request):
+            return
+        size = self._read(session, request, request.max_bytes)
+        if size > 0 or self._urgent(request):
+            session.parked = None
+            parked = request.body
+            if isinstance(parked, Parked):
+                parked.done = True
+            if self._ready_at < now:
+                self._ready_at = now
+            self._ready_at += self.costs.completion_s
+            self._answer_fetch(session, request, size)
+
+    def _enough(self, session: FetchSession, request: FetchRequest) -> bool:
+        """Whether ``fetch.min.bytes`` are there, without reading."""
+        available = 0
+        for entry in session.dirty:
+            if not entry.active:
+                continue
+            partition = entry.partition
+            fetch = entry.fetch
+            if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+                return True
+            if fetch.fetch_offset > partition.log.log_end_offset:
+                return True
+            upper = partition.high_watermark if request.replica_id < 0 else partition.log.log_end_offset
+            available += min(partition.log.bytes_between(fetch.fetch_offset, upper), fetch.max_bytes)
+            if available >= request.min_bytes:
+                return True
+        return False
+
+    def _expire_fetch(self, session: FetchSession) -> None:
+        request = session.parked
+        if request is None:
+            return
+        session.parked = None
+        now = self._scheduler.now
+        self._ready_at = now + self.costs.completion_s
+        size = self._read(session, request, request.max_bytes)
+        self._answer_fetch(session, request, size)
+
+    def _answer_fetch(self, session: FetchSession, request: FetchRequest, size: int) -> None:
+        consumer = request.replica_id < 0
+        answered = request.answered
+        listener = self.listener
+        for fetch in answered:
+            if fetch.bytes > 0:
+                listener.read_out(self.partitions[fetch.tp.index], consumer, fetch.bytes)
+        for entry in session.watermark_dirty:
+            entry.watermark_dirty = False
+            fetch = entry.fetch
+            if entry.active and fetch.error == NONE:
+                if not fetch.batches:
+                    fetch.high_watermark = entry.partition.high_watermark
+                    if fetch not in answered:
+                        answered.append(fetch)
+        session.watermark_dirty = []
+        if consumer:
+            self.bytes_out += size
+            self._ready_at += self.costs.consumer_fetch_per_byte_s * size
+        else:
+            self.replication_bytes_out += size
+            self._ready_at += self.costs.fetch_per_byte_s * size
+        request.response_bytes = FETCH_RESPONSE_BASE_BYTES + size
+        if answered:
+            request.response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * len(answered)
+        if self.server is not None:
+            self.server.respond(request, self._ready_at)
+
+    # ---- the process
+
+    def close_session(self, connection: Connection) -> None:
+        """A fetcher has gone: its session ends."""
+        session = connection.session
+        if isinstance(session, FetchSession):
+            session.closed = True
+            session.parked = None
+            for entry in session.partitions.values():
+                entry.active = False
+                entry.partition.sessions.remove(entry)
+            connection.session = None
+
+    def crash(self) -> None:
+        """The process dies: what is parked is gone; logs stay (page cache)."""
+        self.produce_purgatory.clear()
+        self.internal_purgatory.clear()
+        self.fetch_purgatory.clear()
+        for partition in self.partitions.values():
+            partition.waiting.clear()
+            partition.sessions.clear()

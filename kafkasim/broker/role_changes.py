@@ -1,0 +1,212 @@
+"""LeaderAndIsr and UpdateMetadata at a broker: replicas change their roles, one lock.
+
+Stands for ``ReplicaManager.becomeLeaderOrFollower`` and ``maybeUpdateMetadataCache``: both run
+under the replica-state lock; all new leaders of a request first (each rewrites the
+leader-epoch file with an fsync, one after the other), then all followers, then the group
+coordinator loads or unloads, then the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kafkasim.broker.fetcher import ReplicaFetcher
+from kafkasim.broker.group_coordinator import GroupCoordinator
+from kafkasim.broker.metadata_cache import MetadataCache
+from kafkasim.broker.monitor import BrokerMonitor
+from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.environment import Environment
+from kafkasim.messages import LeaderAndIsrBody, PartitionState, UpdateMetadataBody
+from kafkasim.metrics.timeline import Timeline
+from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
+
+_RESPONSE_BYTES = 40
+
+
+@dataclass(slots=True)
+class _Change:
+    """What one LeaderAndIsr asks for, as far as it is news here."""
+
+    body: LeaderAndIsrBody
+    generation: int
+    leaders: list[PartitionState] = field(default_factory=list)
+    followers: list[PartitionState] = field(default_factory=list)
+
+    def cause(self, state: PartitionState) -> int:
+        return self.body.causes.get(state.tp.index, self.body.cause)
+
+
+class RoleChanges:
+    """Applies the controller's requests to one broker's replicas.
+
+    ``new_partition(tp)`` makes a replica, ``fetcher(source)`` finds or starts a fetcher thread.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        broker_id: int,
+        host: Host,
+        replicas: ReplicaManager,
+        metadata: MetadataCache,
+        coordinator: GroupCoordinator,
+        monitor: BrokerMonitor,
+        timeline: Timeline,
+        new_partition: Callable[[PartitionState], Partition],
+        fetcher: Callable[[int], ReplicaFetcher],
+        idle_fetchers: Callable[[], None],
+        broker_epoch: Callable[[], int],
+    ) -> None:
+        self.controller_epoch = 0
+        self.generation = 0
+        self._env = env
+        self._broker_id = broker_id
+        self._actor = f"broker {broker_id}"
+        self._host = host
+        self._replicas = replicas
+        self._metadata = metadata
+        self._coordinator = coordinator
+        self._monitor = monitor
+        self._timeline = timeline
+        self._new_partition = new_partition
+        self._fetcher = fetcher
+        self._idle_fetchers = idle_fetchers
+        self._broker_epoch = broker_epoch
+        self._lock_free_at = 0.0
+
+    def crash(self) -> None:
+        """The process has died: planned changes find another generation."""
+        self.generation += 1
+        self._lock_free_at = 0.0
+        self.controller_epoch = 0
+
+    # ---- LeaderAndIsr
+
+    def leader_and_isr(self, request: Request, respond: Callable[[Request, float], None]) -> float:
+        """Apply a LeaderAndIsr; returns how long the handler is held (s)."""
+        now = self._env.now
+        body: LeaderAndIsrBody = request.body
+        request.response_bytes = _RESPONSE_BYTES
+        request.error = self._check(body.broker_epoch, body.controller_epoch)
+        if request.error != NONE:
+            respond(request, now)
+            return 0.0
+        change = self._select(body)
+        at = max(now, self._lock_free_at)
+        for state in change.leaders:
+            at = self._host.disk.fsync(at)
+            self._env.call_at(at, self._lead, (change, state))
+        self._lock_free_at = at
+        self._env.call_at(at, self._finish, (change, request, respond))
+        return at - now
+
+    def _check(self, broker_epoch: int, controller_epoch: int) -> int:
+        if broker_epoch < self._broker_epoch():
+            return STALE_BROKER_EPOCH
+        if controller_epoch < self.controller_epoch:
+            return STALE_CONTROLLER_EPOCH
+        self.controller_epoch = controller_epoch
+        return NONE
+
+    def _select(self, body: LeaderAndIsrBody) -> _Change:
+        change = _Change(body, self.generation)
+        for state in body.partitions:
+            partition = self._replicas.partitions.get(state.tp.index)
+            if partition is None:
+                partition = self._new_partition(state)
+                self._replicas.partitions[state.tp.index] = partition
+            if state.leader_epoch <= partition.leader_epoch:
+                continue
+            if state.leader == self._broker_id:
+                change.leaders.append(state)
+            elif state.leader in body.live_leaders or state.leader in self._metadata.live:
+                change.followers.append(state)
+            # else: the new leader is not alive here: role, epoch and fetcher stay as they are.
+        return change
+
+    def _lead(self, planned: tuple[_Change, PartitionState]) -> None:
+        change, state = planned
+        if change.generation == self.generation:
+            self.lead(state, change.cause(state))
+
+    def lead(self, state: PartitionState, cause: int, settled: bool = False) -> None:
+        """Make a replica the leader (``settled``: at the settled start, without a row)."""
+        now = self._env.now
+        partition = self._replicas.partitions[state.tp.index]
+        if state.leader_epoch <= partition.leader_epoch:
+            return
+        self._leave_fetcher(partition)
+        partition.log.assign_epoch(state.leader_epoch, partition.log.log_end_offset)
+        partition.become_leader(state.leader_epoch, state.partition_epoch, state.replicas, state.isr, now)
+        partition.epoch_cause = cause
+        if settled:
+            for follower in partition.followers:
+                follower.log_end_offset = partition.log.log_end_offset
+        else:
+            detail = f"{state.tp} epoch {state.leader_epoch} isr {list(state.isr)}"
+            partition.epoch_cause = self._timeline.add(
+                now, self._actor, "leader_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
+            )
+        self._replicas.advance(partition, now)
+        self._monitor.role_changed(self._broker_id, partition, now)
+
+    def _finish(self, planned: tuple[_Change, Request, Callable[[Request, float], None]]) -> None:
+        change, request, respond = planned
+        if change.generation != self.generation:
+            return
+        for state in change.followers:
+            self.follow(state, change.cause(state))
+        self._idle_fetchers()
+        for state in change.leaders:
+            self._coordinator.elected(state.tp, state.leader_epoch, change.cause(state))
+        for state in change.followers:
+            self._coordinator.resigned(state.tp, state.leader_epoch)
+        respond(request, self._env.now)
+
+    def follow(self, state: PartitionState, cause: int, settled: bool = False) -> None:
+        """Make a replica a follower of ``state.leader``."""
+        now = self._env.now
+        partition = self._replicas.partitions[state.tp.index]
+        if state.leader_epoch <= partition.leader_epoch:
+            return
+        self._leave_fetcher(partition)
+        partition.become_follower(state.leader, state.leader_epoch, state.partition_epoch, state.replicas)
+        partition.epoch_cause = cause
+        if not settled:
+            detail = f"{state.tp} epoch {state.leader_epoch} leader {state.leader}"
+            partition.epoch_cause = self._timeline.add(
+                now, self._actor, "follower_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
+            )
+        self._replicas.fail_waiting(partition, now)
+        self._fetcher(state.leader).add(partition)
+        self._monitor.role_changed(self._broker_id, partition, now)
+
+    def _leave_fetcher(self, partition: Partition) -> None:
+        if partition.role != LEADER and partition.leader_id >= 0:
+            self._fetcher(partition.leader_id).remove(partition)
+
+    # ---- UpdateMetadata
+
+    def update_metadata(self, request: Request, respond: Callable[[Request, float], None]) -> float:
+        """Take over metadata, behind whatever holds the replica-state lock."""
+        now = self._env.now
+        body: UpdateMetadataBody = request.body
+        request.response_bytes = _RESPONSE_BYTES
+        request.error = self._check(body.broker_epoch, body.controller_epoch)
+        if request.error != NONE:
+            respond(request, now)
+            return 0.0
+        at = max(now, self._lock_free_at)
+        self._env.call_at(at, self._learn, (self.generation, request, respond))
+        return at - now
+
+    def _learn(self, planned: tuple[int, Request, Callable[[Request, float], None]]) -> None:
+        generation, request, respond = planned
+        if generation != self.generation:
+            return
+        self._metadata.update(request.body)
+        self._replicas.live = self._metadata.live
+        respond(request, self._env.now)

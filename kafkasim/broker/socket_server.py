@@ -1,0 +1,140 @@
+"""The request pipeline: network threads, request queue, request handlers.
+
+Stands for ``SocketServer``, ``RequestChannel`` and ``KafkaRequestHandlerPool``.  A network
+thread (processor) reads a request, a handler works on it, the connection's network thread
+writes the response; the connection takes its next request from the socket only when the
+response has left.  A thread that meets no work must be woken (``wake_up_s``).
+
+Approximations: a response takes its place on the network interface when it is handed to
+its network thread; ``queued.max.requests`` does not block (a connection has one request
+in processing, so the queue is bounded by the connections).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kafkasim.connection import Connection, Server
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.kernel.stations import FifoStation, WorkerPool
+from kafkasim.protocol import Request
+
+
+class SocketServer(Server):
+    """The sockets and threads of one broker process.
+
+    ``service(request)`` gives a handler's seconds before the effect, ``handle(request)``
+    applies it and returns the seconds after it (see :class:`WorkerPool`).
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        host: Host,
+        network_threads: int,
+        io_threads: int,
+        wake_up_s: float,
+        read_s: float,
+        write_s: float,
+        service: Callable[[Request], float],
+        handle: Callable[[Request], float],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        self.host = host
+        self.open: bool = False
+        self.connections: list[Connection] = []
+        self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
+        self.processors: list[FifoStation] = [FifoStation(f"network_thread_{i}") for i in range(network_threads)]
+        self.request_wait_s: float = 0.0
+        self.request_wait_squared_s2: float = 0.0
+        self.requests: int = 0
+        self._scheduler = scheduler
+        self._service = service
+        self._closed = closed
+        self._wake_up_s: float = wake_up_s
+        self._read_s: float = read_s
+        self._write_s: float = write_s
+        self._next_processor: int = 0
+
+    def listens(self) -> bool:
+        """Whether the port is open."""
+        return self.open
+
+    def accept(self, connection: Connection) -> None:
+        """Take a new connection: network threads are dealt in turn."""
+        connection.processor = self._next_processor
+        self._next_processor = (self._next_processor + 1) % len(self.processors)
+        connection.in_processing = False
+        connection.ready_at = self._scheduler.now
+        connection.session = None
+        self.connections.append(connection)
+
+    def receive(self, request: Request) -> None:
+        """A request has passed the interface: read it, or leave it in the socket."""
+        now = self._scheduler.now
+        request.received_at = now
+        connection = request.connection
+        if connection is None:
+            raise AssertionError("a request arrives on a connection")
+        if connection.in_processing or connection.backlog:
+            connection.backlog.append(request)
+            return
+        self._read(request, connection, now if connection.ready_at <= now else connection.ready_at)
+
+    def forget(self, connection: Connection) -> None:
+        """The client is gone: its parked requests are answered into the void."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._closed(connection)
+
+    def respond(self, request: Request, at: float) -> None:
+        """A response is ready at ``at`` (s): write it and let the connection go on."""
+        connection = request.connection
+        if connection is None:
+            return
+        if not request.expects_response:
+            connection.in_processing = False
+            connection.ready_at = at
+        else:
+            processor = self.processors[connection.processor]
+            service_s = self._write_s if processor.free_at > at else self._write_s + self._wake_up_s
+            written = processor.serve(at, service_s)
+            connection.in_processing = False
+            connection.ready_at = connection.respond(request, written)
+        if connection.backlog:
+            self._scheduler.call_at(connection.ready_at, self._next, connection)
+
+    def shut_down(self, cause: int) -> None:
+        """The process has died: every peer is reset, all work is forgotten."""
+        self.open = False
+        now = self._scheduler.now
+        for connection in self.connections:
+            connection.session = None
+            connection.reset(cause)
+        self.connections.clear()
+        self.handlers.reset()
+        for processor in self.processors:
+            processor.reset(now)
+
+    def _read(self, request: Request, connection: Connection, at: float) -> None:
+        connection.in_processing = True
+        processor = self.processors[connection.processor]
+        service_s = self._read_s if processor.free_at > at else self._read_s + self._wake_up_s
+        self.handlers.submit(request, processor.serve(at, service_s))
+
+    def _next(self, connection: Connection) -> None:
+        if connection.backlog and not connection.in_processing:
+            self._read(connection.backlog.popleft(), connection, self._scheduler.now)
+
+    def _begin(self, request: Request) -> float:
+        wait_s = request.started_at - request.received_at
+        self.request_wait_s += wait_s
+        self.request_wait_squared_s2 += wait_s * wait_s
+        self.requests += 1
+        service_s = self._service(request)
+        cpu = self.host.cpu
+        if cpu is not None:
+            start = request.started_at
+            return cpu.serve(start, service_s) - start
+        return service_s

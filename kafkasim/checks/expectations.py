@@ -1,0 +1,168 @@
+"""The sentences of ``expect:`` held against a result.
+
+A value that cannot be given fails its sentence, with the reason.  With ``outside events`` or
+``from A to B`` a latency is the worst of the report's intervals that lie wholly in the
+window (p50, p99 and max are kept by interval, other percentiles are not).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+from kafkasim.cluster import Cluster
+from kafkasim.results import Result
+from kafkasim.scenario.expectations import Expectation
+
+Window = Callable[[float], bool]
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+}  # fmt: skip
+
+
+def evaluate(expectations: Iterable[Expectation], result: Result, cluster: Cluster) -> list[dict[str, object]]:
+    """One row a sentence: text, whether it holds, its value, and why it has none."""
+    return [_Judge(result, cluster).row(expectation) for expectation in expectations]
+
+
+class _Judge:
+    def __init__(self, result: Result, cluster: Cluster) -> None:
+        self._summary: dict[str, Any] = result.summary
+        self._result = result
+        self._cluster = cluster
+
+    def row(self, e: Expectation) -> dict[str, object]:
+        if e.kind == "not_lost":
+            value: float | None = float(self._summary["ledger"]["acknowledged_lost"])
+            reason, holds = "", value == 0.0
+        elif e.kind == "not_twice":
+            value = float(self._group(e.group)["delivered_more_than_once"])
+            reason, holds = "", value == 0.0
+        elif e.kind == "all_delivered":
+            group = self._group(e.group)
+            value = float(group["pending_at_end"] + group["never_delivered"] + group["skipped_by_reset"])
+            reason, holds = "", value == 0.0
+        else:
+            value, reason = self._value(e)
+            holds = value is not None and _OPERATORS[str(e.op)](value, float(e.value or 0.0))
+        return {"text": e.text, "holds": holds, "value": value, "reason": reason or None}
+
+    def _group(self, name: str | None) -> dict[str, Any]:
+        known: dict[str, Any] = self._summary["ledger"]["groups"].get(name) or {}
+        return {
+            term: known.get(term, 0)
+            for term in ("delivered_more_than_once", "pending_at_end", "never_delivered", "skipped_by_reset")
+        }
+
+    def _value(self, e: Expectation) -> tuple[float | None, str]:
+        metric = str(e.metric)
+        if metric.endswith("_latency"):
+            return self._latency(e, metric.removesuffix("_latency"))
+        if metric.endswith("_unavailability"):
+            return self._unavailability(e, metric.removesuffix("_unavailability")), ""
+        if metric in ("acknowledged_lost", "failed", "extra_copies"):
+            return self._ledger(e, metric)
+        if metric in ("consumer_lag", "isr"):
+            return self._series(e, "consumer_lag_records" if metric == "consumer_lag" else "isr_size_replicas")
+        if metric in ("throughput_in", "throughput_out"):
+            return self._throughput(e, metric)
+        if metric == "errors":
+            return float(self._cluster.client_errors(str(e.statistic), e.client)), ""
+        if metric == "diverged":
+            return float(self._cluster.diverged(e.topic, e.partition)), ""
+        return self._series(e, str(e.statistic))
+
+    def _window(self, e: Expectation) -> Window | None:
+        if e.from_s is not None and e.until_s is not None:
+            low, high = e.from_s, e.until_s
+            return lambda at: low <= at <= high
+        if e.outside_events:
+            spans = [(ev["at_s"], ev["over_s"]) for ev in self._summary["events"]]
+            return lambda at: not any(at >= a and (b is None or at <= b) for a, b in spans)
+        return None
+
+    def _latency(self, e: Expectation, kind: str) -> tuple[float | None, str]:
+        topics = [e.topic] if e.topic else sorted(self._cluster.scenario.topics)
+        statistic = str(e.statistic)
+        window = self._window(e)
+        worst: float | None = None
+        for topic in topics:
+            if window is None:
+                p = Fraction(1) if statistic == "max" else Fraction(statistic[1:]) / 100
+                value, reason = self._cluster.latency.percentile(p, topic, kind, e.client)
+                if value is None:
+                    if reason == "no records" and len(topics) > 1:
+                        continue
+                    return None, reason
+            else:
+                column = f"{statistic}_s"
+                if column not in ("p50_s", "p99_s", "max_s"):
+                    return None, f"{statistic} is not kept by interval"
+                interval_s = self._cluster.scenario.report.interval_s
+                values = [
+                    float(row[column])  # type: ignore[arg-type]
+                    for row in self._cluster.latency.over_time
+                    if row["topic"] == topic and row["kind"] == kind and row["client"] == e.client
+                    and row["broker"] is None and row[column] is not None
+                    and window(float(row["time_s"])) and window(float(row["time_s"]) - interval_s)  # type: ignore[arg-type]
+                ]  # fmt: skip
+                if not values:
+                    return None, "no interval of the window has that value"
+                value = max(values)
+            worst = value if worst is None else max(worst, value)
+        return (worst, "") if worst is not None else (None, "no records")
+
+    def _unavailability(self, e: Expectation, kind: str) -> float:
+        window = self._window(e)
+        lengths = [
+            float(row["duration_s"])
+            for row in self._summary["unavailability"]
+            if row["kind"] == kind
+            and (e.topic is None or row["topic"] == e.topic)
+            and (e.partition is None or row["partition"] == e.partition)
+            and (e.client is None or row["client"] == e.client)
+            and (window is None or window(row["from_s"]))
+        ]
+        return sum(lengths) if e.statistic == "total" else max(lengths, default=0.0)
+
+    def _ledger(self, e: Expectation, term: str) -> tuple[float | None, str]:
+        if e.client is not None or e.partition is not None:
+            count = self._cluster.count_streams(term, e.topic, e.partition, e.client)
+            return (None, f"{term} is not kept by client or partition") if count is None else (float(count), "")
+        ledger = self._summary["ledger"]
+        if e.topic is not None:
+            ledger = ledger["topics"].get(e.topic, {})
+        return float(ledger.get(term, 0)), ""
+
+    def _throughput(self, e: Expectation, metric: str) -> tuple[float | None, str]:
+        column = "records_in_per_s" if metric.endswith("in") else "records_out_per_s"
+        window = self._window(e)
+        if window is None and e.client is None:
+            rates = [r[column] for r in self._summary["throughput"] if e.topic in (None, r["topic"])]
+        else:
+            samples = self._cluster.series.values(column, topic=e.topic, client=e.client)
+            rates_in = [value for at, value in samples if window is None or window(at)]
+            rates = [sum(rates_in) / len(rates_in)] if rates_in else []
+        known = [float(rate) for rate in rates if rate is not None]
+        return (sum(known), "") if known else (None, "nothing was measured")
+
+    def _series(self, e: Expectation, name: str) -> tuple[float | None, str]:
+        window = self._window(e)
+        wanted = {"topic": e.topic, "partition": e.partition, "group": e.client}
+        samples: list[tuple[float, float]] = []
+        for row in self._cluster.series.rows():
+            at = float(row["time_s"])  # type: ignore[arg-type]
+            if (
+                row["metric"] == name
+                and all(value is None or row[label] == value for label, value in wanted.items())
+                and (window is None or window(at))
+            ):
+                samples.append((at, float(row["value"])))  # type: ignore[arg-type]
+        if not samples:
+            return None, f"{name} was not measured"
+        if e.statistic == "final":
+            last = max(at for at, _ in samples)
+            return max(value for at, value in samples if at == last), ""
+        return max(value for _, value in samples), ""

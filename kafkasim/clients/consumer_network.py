@@ -1,0 +1,95 @@
+"""Requests of a consumer that wait until they can be sent.
+
+Stands for ``ConsumerNetworkClient``: requests are queued by node, sent as soon as the node's
+connection is ready, and failed together when that connection fails.
+"""
+
+from __future__ import annotations
+
+from kafkasim.clients.network_client import NetworkClient
+from kafkasim.kernel.clock import Clock
+from kafkasim.protocol import NETWORK_EXCEPTION, REQUEST_TIMED_OUT, Request
+
+
+class ConsumerNetwork:
+    """The queue in front of a consumer's :class:`NetworkClient`."""
+
+    def __init__(self, network: NetworkClient, clock: Clock) -> None:
+        self.network = network
+        self.unsent: dict[int, list[Request]] = {}
+        self._clock = clock
+
+    def send(self, node: int, request: Request, now: float, at: float) -> None:
+        """Send ``request`` at ``at`` if the node is ready now, else keep it until it is."""
+        if node not in self.unsent and self.network.ready(node, now):
+            self.network.write(self.network.node(node), request, now, at)
+            return
+        request.created_at = now
+        self.unsent.setdefault(node, []).append(request)
+
+    def poll(self, now: float) -> None:
+        """One pass of the I/O: send what can be sent, take in what has come, send again."""
+        if self.unsent:
+            self._transmit(now)
+        self.network.poll(now)
+        if self.unsent:
+            self._fail_disconnected()
+            self._transmit(now)
+            self._expire(now)
+
+    def flush(self, now: float) -> None:
+        """Send what can be sent; a metadata request that is due goes first."""
+        if self.unsent:
+            self.network.update_metadata(now)
+            self._transmit(now)
+
+    def disconnect(self, node: int) -> None:
+        """Close the connection: queued requests fail at once, those in flight at the next poll."""
+        waiting = self.unsent.pop(node, [])
+        self.network.disconnect(node)
+        self._fail(waiting, NETWORK_EXCEPTION)
+
+    def unavailable(self, node: int, now: float) -> bool:
+        """Whether the connection has failed and must not be tried again yet."""
+        network = self.network
+        if not network.connection_failed(node):
+            return False
+        return network.poll_delay_ms(network.node(node), self._clock.ms(now)) > 0
+
+    def wait_ms(self, now: float) -> int:
+        """How long (ms) until a queued request's node may become usable by itself."""
+        now_ms = self._clock.ms(now)
+        network = self.network
+        return min(network.poll_delay_ms(network.node(node), now_ms) for node in self.unsent)
+
+    def _transmit(self, now: float) -> None:
+        network = self.network
+        for node in list(self.unsent):
+            waiting = self.unsent[node]
+            while waiting and network.ready(node, now):
+                network.write(network.node(node), waiting.pop(0), now, now)
+            if not waiting:
+                del self.unsent[node]
+
+    def _fail_disconnected(self) -> None:
+        for node in list(self.unsent):
+            if self.network.connection_failed(node):
+                self._fail(self.unsent.pop(node), NETWORK_EXCEPTION)
+
+    def _expire(self, now: float) -> None:
+        for node in list(self.unsent):
+            waiting = self.unsent.get(node, [])
+            late = [request for request in waiting if now - request.created_at > request.timeout_s]
+            if late:
+                kept = [request for request in waiting if request not in late]
+                if kept:
+                    self.unsent[node] = kept
+                else:
+                    del self.unsent[node]
+                self._fail(late, REQUEST_TIMED_OUT)
+
+    def _fail(self, requests: list[Request], error: int) -> None:
+        for request in requests:
+            request.failed = error
+            if request.done is not None:
+                request.done(request)

@@ -1,0 +1,577 @@
+"""A client's connections and the requests in flight on them.
+
+Stands for Kafka's ``NetworkClient`` with ``ClusterConnectionStates``, ``InFlightRequests``
+and its ``DefaultMetadataUpdater``: connect (TCP, then one ApiVersions round trip), pauses
+before reconnecting, connection set-up and request time-outs, the choice of the least loaded
+node, metadata requests before everything else.  A request that times out closes its whole
+connection.  Used by producers and consumers.  Left out: TLS and SASL, idle connections that
+expire, several addresses a host name, telemetry, re-bootstrapping.
+
+Nothing happens by itself: callbacks of the connections note what has come and call
+``wake``; the owner's I/O thread then calls :meth:`NetworkClient.poll`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kafkasim.clients.metadata import Metadata
+from kafkasim.clients.monitor import ClientMonitor
+from kafkasim.clients.node_connection import (
+    CHECKING,
+    CONNECTING,
+    COORDINATOR_IDS,
+    DISCONNECTED,
+    READY,
+    ClientConnection,
+    NodeConnection,
+    bootstrap_ids,
+    broker_id,
+)
+from kafkasim.clients.settings import UNLIMITED, Backoff, ClientSettings
+from kafkasim.connection import Connection, ConnectionOwner, Directory
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.clock import Clock
+from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.kernel.streams import Streams
+from kafkasim.network import Network
+from kafkasim.protocol import API_VERSIONS, METADATA, NETWORK_EXCEPTION, NONE, REQUEST_TIMED_OUT, Request
+
+NO_NODE: Final = -1
+"""What :meth:`NetworkClient.least_loaded_node` returns when no node may be used now."""
+
+
+class NetworkClient(ConnectionOwner):
+    """All connections of one client process.
+
+    Node ids are broker ids, ``2147483647 - id`` for a coordinator's own connection, and
+    negative ones below -1 for the bootstrap servers.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        network: Network,
+        streams: Streams,
+        name: str,
+        host: Host,
+        directory: Directory,
+        bootstrap: list[int],
+        settings: ClientSettings,
+        wake: Callable[[], None],
+        clock: Clock,
+        monitor: ClientMonitor,
+        client: int,
+    ) -> None:
+        self.settings = settings
+        self.name = name
+        self.host = host
+        self.client: int = client
+        self.closed: bool = False
+        self._scheduler = scheduler
+        self._network = network
+        self._directory = directory
+        self._bootstrap: list[int] = list(bootstrap)
+        self._wake = wake
+        self._clock = clock
+        self._monitor = monitor
+        self._draws = streams.stream(f"{name}/connections")
+        self._reconnect = Backoff(
+            settings.reconnect_backoff_ms, settings.reconnect_backoff_max_ms, settings, self._draws
+        )
+        self._setup = Backoff(settings.setup_timeout_ms, settings.setup_timeout_max_ms, settings, self._draws)
+        self.metadata = Metadata(settings, streams.stream(f"{name}/metadata"), clock, bootstrap_ids(len(bootstrap)))
+        self._nodes: dict[int, NodeConnection] = {}
+        self._news: list[NodeConnection] = []
+        self._unanswered: list[Request] = []
+        self._aborted: list[Request] = []
+        self._metadata_in_progress: bool = False
+        self._metadata_partial: bool = False
+        self._metadata_version: int = 0
+        self._connecting: int = 0
+        self._setup_check_ms: int = UNLIMITED
+        self._timeout_check_ms: int = UNLIMITED
+        self.in_flight: int = 0
+
+    # -- sending
+
+    def node(self, node: int) -> NodeConnection:
+        """The state of the connection to ``node`` (made when first asked for)."""
+        state = self._nodes.get(node)
+        if state is None:
+            state = self._nodes[node] = NodeConnection(node, broker_id(node, self._bootstrap))
+        return state
+
+    def ready(self, node: int, now: float) -> bool:
+        """Whether a request may be sent to ``node`` now; begins to connect where there is no connection."""
+        return self.ready_at_ms(self.node(node), self._clock.ms(now))
+
+    def ready_at_ms(self, state: NodeConnection, now_ms: int) -> bool:
+        """:meth:`ready` with the clock already read."""
+        if not self._update_due(now_ms) and self._sendable(state, now_ms):
+            return True
+        if self._can_connect(state, now_ms):
+            self._connect(state, now_ms)
+        return False
+
+    def is_ready(self, node: int, now: float) -> bool:
+        """Whether a request may be sent to ``node`` now: a metadata request that is due goes first."""
+        now_ms = self._clock.ms(now)
+        state = self._nodes.get(node)
+        return state is not None and not self._update_due(now_ms) and self._sendable(state, now_ms)
+
+    def connection_failed(self, node: int) -> bool:
+        """Whether the last connection to ``node`` failed or broke."""
+        state = self._nodes.get(node)
+        return state is not None and state.attempted and state.state == DISCONNECTED
+
+    def poll_delay_ms(self, state: NodeConnection, now_ms: int) -> int:
+        """How long to wait for ``state`` to become usable by itself (ms)."""
+        if state.state >= CHECKING and state.throttled_until_ms > now_ms:
+            return state.throttled_until_ms - now_ms
+        if not state.attempted:
+            return 0
+        if state.state == CONNECTING:
+            return state.setup_timeout_ms
+        if state.state == DISCONNECTED:
+            return max(state.reconnect_backoff_ms - (now_ms - state.last_attempt_ms), 0)
+        return UNLIMITED
+
+    def send(self, node: int, request: Request, now: float, at: float) -> None:
+        """Write ``request`` to the socket of ``node`` at ``at`` (now or later); ``node`` must be ready."""
+        state = self._nodes[node]
+        if not self._sendable(state, self._clock.ms(now)):
+            raise ValueError(f"{self.name}: node {node} is not ready for a request")
+        self.write(state, request, now, at)
+
+    def write(self, state: NodeConnection, request: Request, now: float, at: float) -> None:
+        """:meth:`send` without the check."""
+        connection = state.connection
+        assert connection is not None
+        request.created_at = now
+        state.in_flight.append(request)
+        self.in_flight += 1
+        deadline_ms = self._clock.ms(now) + int(request.timeout_s * 1000.0)
+        if deadline_ms < self._timeout_check_ms:
+            self._timeout_check_ms = deadline_ms
+        if not request.expects_response:
+            self._unanswered.append(request)
+        connection.send(request, at)
+
+    def has_in_flight(self, node: int) -> bool:
+        """Whether a request to ``node`` waits for its answer."""
+        state = self._nodes.get(node)
+        return state is not None and len(state.in_flight) > 0
+
+    def least_loaded_node(self, now: float) -> int:
+        """The node with the fewest requests in flight that can take one; :data:`NO_NODE` if there is none.
+
+        Nodes with a READY connection come first, then one that is being connected, then the
+        one whose last attempt is the longest ago.
+        """
+        now_ms = self._clock.ms(now)
+        nodes = self.metadata.nodes
+        count = len(nodes)
+        if count == 0:
+            return NO_NODE
+        start = self._draws.integer(count) if self.settings.random_order else 0
+        fewest = UNLIMITED
+        found = connecting = connectable = NO_NODE
+        oldest_attempt_ms = UNLIMITED
+        for step in range(count):
+            state = self.node(nodes[(start + step) % count])
+            if self._sendable(state, now_ms):
+                in_flight = len(state.in_flight)
+                if in_flight == 0:
+                    return state.id
+                if in_flight < fewest:
+                    fewest = in_flight
+                    found = state.id
+            elif state.state == CONNECTING or state.state == CHECKING:
+                connecting = state.id
+            elif self._can_connect(state, now_ms) and (
+                connectable == NO_NODE or state.last_attempt_ms < oldest_attempt_ms
+            ):
+                connectable = state.id
+                oldest_attempt_ms = state.last_attempt_ms
+        if found != NO_NODE:
+            return found
+        return connecting if connecting != NO_NODE else connectable
+
+    # -- the I/O thread
+
+    def poll(self, now: float) -> None:
+        """Take in what has come, run the requests' callbacks, then send a metadata request if one is due."""
+        self.handle(now)
+        self.update_metadata(now)
+
+    def poll_timeout(self, now: float) -> float:
+        """The time (s) at which to poll again if nothing comes before."""
+        now_ms = self._clock.ms(now)
+        wait_ms = self.metadata_wait_ms(now_ms)
+        return now + min(wait_ms, self.settings.request_timeout_ms) / 1000.0
+
+    def readable(self) -> bool:
+        """Whether a poll would find something now."""
+        return bool(self._news) or bool(self._aborted)
+
+    def metadata_wait_ms(self, now_ms: int) -> int:
+        """How long (ms) the metadata allow to sleep."""
+        if self._metadata_in_progress:
+            return max(self.metadata.wait_ms(now_ms), self.settings.request_timeout_ms)
+        return self.metadata.wait_ms(now_ms)
+
+    def update_metadata(self, now: float) -> int:
+        """Send a metadata request if one is due; returns how long (ms) a poll may sleep."""
+        now_ms = self._clock.ms(now)
+        wait_ms = self.metadata_wait_ms(now_ms)
+        if wait_ms > 0:
+            return wait_ms
+        node = self.least_loaded_node(now)
+        if node == NO_NODE:
+            return self.settings.reconnect_backoff_ms
+        state = self.node(node)
+        if self._sendable(state, now_ms):
+            body, partial = self.metadata.next_body(now_ms)
+            topics = body.topics or ()
+            size_bytes = self._header_bytes() + 4 + sum(19 + len(topic) for topic in topics)
+            request = self._internal(METADATA, size_bytes)
+            request.body = body
+            self._metadata_in_progress = True
+            self._metadata_partial = partial
+            self._metadata_version = self.metadata.request_version
+            self.write(state, request, now, now)
+            return self.settings.request_timeout_ms
+        if self._any_node_connecting():
+            return self.settings.reconnect_backoff_ms
+        if self._can_connect(state, now_ms):
+            self._connect(state, now_ms)
+            return self.settings.reconnect_backoff_ms
+        return UNLIMITED
+
+    def handle(self, now: float) -> bool:
+        """Take in what has come since the last call and run the callbacks; False if there was nothing.
+
+        At most one response a connection; a connection that broke is told after its last response.
+        """
+        now_ms = self._clock.ms(now)
+        completed: list[Request] = []
+        if self._aborted:
+            completed = self._aborted
+            self._aborted = []
+            self._complete(completed)
+            return True
+        if self._unanswered:
+            completed = self._written(now)
+        busy = bool(completed)
+        if self._news:
+            busy = True
+            self._take_news(completed, now, now_ms)
+        if now_ms > self._setup_check_ms:
+            self._check_setups(completed, now_ms)
+        if now_ms > self._timeout_check_ms:
+            self._check_timeouts(completed, now_ms)
+        if completed:
+            self._complete(completed)
+            return True
+        return busy
+
+    def _complete(self, completed: list[Request]) -> None:
+        for request in completed:
+            done = request.done
+            if done is not None:
+                done(request)
+
+    def _written(self, now: float) -> list[Request]:
+        """Requests without an answer (acks=0) are complete once they are in the socket."""
+        completed: list[Request] = []
+        waiting: list[Request] = []
+        for request in self._unanswered:
+            if request.sent_at > now:
+                waiting.append(request)
+                continue
+            connection = request.connection
+            assert isinstance(connection, ClientConnection)
+            in_flight = connection.node.in_flight
+            if request in in_flight:
+                in_flight.remove(request)
+                self.in_flight -= 1
+                completed.append(request)
+        self._unanswered = waiting
+        return completed
+
+    def _take_news(self, completed: list[Request], now: float, now_ms: int) -> None:
+        news = self._news
+        self._news = []
+        if len(news) > 1:
+            news.sort(key=_id_of)
+        lost: list[NodeConnection] = []
+        opened: list[NodeConnection] = []
+        for state in news:
+            if state.received:
+                request = state.received.popleft()
+                state.in_flight.popleft()
+                self.in_flight -= 1
+                self._receive(state, request, completed, now_ms)
+                if state.received or state.lost:
+                    self._news.append(state)
+                    continue
+            elif state.lost:
+                lost.append(state)
+            elif state.opened:
+                opened.append(state)
+            state.has_news = False
+        for state in lost:
+            self._disconnected(state, now_ms, NETWORK_EXCEPTION, completed)
+        for state in opened:
+            state.opened = False
+            state.state = CHECKING
+            self._setup_done(state)
+            self.write(state, self._internal(API_VERSIONS, self._header_bytes() + 25), now, now)
+
+    def _receive(self, state: NodeConnection, request: Request, completed: list[Request], now_ms: int) -> None:
+        throttle_ms = request.throttle_ms
+        if throttle_ms > 0:
+            for other in state.in_flight:
+                other.throttled_ms += throttle_ms
+            if state.throttled_until_ms < now_ms + throttle_ms:
+                state.throttled_until_ms = now_ms + throttle_ms
+        if not request.internal:
+            completed.append(request)
+        elif request.api == METADATA:
+            self._metadata_in_progress = False
+            reply = request.reply
+            if reply is None or not reply.brokers:
+                self.metadata.failed_update(now_ms)
+                return
+            changed = self.metadata.update(self._metadata_version, reply, self._metadata_partial, now_ms)
+            if changed:
+                self.note_learned([tp.name for tp in changed], reply.cause)
+        else:
+            state.state = READY
+            state.failed_attempts = 0
+            state.reconnect_backoff_ms = self._reconnect.draw_ms(0)
+            self._setup_done(state)
+
+    def note_learned(self, partitions: list[str], cause: int) -> None:
+        """A row of the timeline: leaders or epochs of ``partitions`` have changed for this client."""
+        detail = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
+        self._monitor.note(self.client, "metadata_learned", detail, cause, self._scheduler.now)
+
+    # -- connections
+
+    def disconnect(self, node: int) -> None:
+        """Close the connection to ``node``; its requests fail at the next poll."""
+        state = self._nodes.get(node)
+        if state is None or state.state == DISCONNECTED:
+            return
+        now_ms = self._clock.ms(self._scheduler.now)
+        self._close(state)
+        self._cancel(state, NETWORK_EXCEPTION, self._aborted, now_ms)
+        self._mark_disconnected(state, now_ms)
+        self._wake()
+
+    def close(self) -> None:
+        """Close everything; nothing is called back any more."""
+        self.closed = True
+        for state in self._nodes.values():
+            self._close(state)
+            state.in_flight.clear()
+            state.received.clear()
+        self._news.clear()
+        self._aborted.clear()
+        self._unanswered.clear()
+        self.in_flight = 0
+
+    def crash(self) -> None:
+        """The process dies: its kernel closes the sockets."""
+        self.close()
+
+    def connection_opened(self, connection: Connection) -> None:
+        """The handshake is done; the next poll asks for the API versions."""
+        state = _node_of(connection)
+        state.opened = True
+        self._tell(state)
+
+    def connection_refused(self, connection: Connection) -> None:
+        """Nobody listens; the next poll finds the connection disconnected."""
+        state = _node_of(connection)
+        state.lost = True
+        self._tell(state)
+
+    def connection_lost(self, connection: Connection) -> None:
+        """The peer has closed; the next poll after the last response finds it."""
+        state = _node_of(connection)
+        state.lost = True
+        self._monitor.note(
+            self.client, "connections_reset", f"broker {state.broker}", connection.cause, self._scheduler.now
+        )
+        self._tell(state)
+
+    def response_arrived(self, request: Request) -> None:
+        """A response is in the socket buffer."""
+        connection = request.connection
+        assert isinstance(connection, ClientConnection)
+        state = connection.node
+        state.received.append(request)
+        if not state.has_news:
+            state.has_news = True
+            self._news.append(state)
+        self._wake()
+
+    def _tell(self, state: NodeConnection) -> None:
+        if not state.has_news:
+            state.has_news = True
+            self._news.append(state)
+        self._wake()
+
+    def _sendable(self, state: NodeConnection, now_ms: int) -> bool:
+        return (
+            state.state == READY
+            and state.throttled_until_ms <= now_ms
+            and len(state.in_flight) < self.settings.max_in_flight
+        )
+
+    def _update_due(self, now_ms: int) -> bool:
+        if self._metadata_in_progress:
+            return False
+        metadata = self.metadata
+        if not metadata.need_full and not metadata.need_partial and not metadata.expired(now_ms):
+            return False
+        return metadata.wait_ms(now_ms) == 0
+
+    def _any_node_connecting(self) -> bool:
+        for node in self.metadata.nodes:
+            state = self._nodes.get(node)
+            if state is not None and state.state == CONNECTING:
+                return True
+        return False
+
+    def _can_connect(self, state: NodeConnection, now_ms: int) -> bool:
+        if not state.attempted:
+            return True
+        return state.state == DISCONNECTED and now_ms - state.last_attempt_ms >= state.reconnect_backoff_ms
+
+    def _connect(self, state: NodeConnection, now_ms: int) -> None:
+        if not state.attempted:
+            state.attempted = True
+            state.reconnect_backoff_ms = self._reconnect.draw_ms(0)
+            state.setup_timeout_ms = self._setup.draw_ms(0)
+        state.last_attempt_ms = now_ms
+        state.state = CONNECTING
+        self._connecting += 1
+        self._setup_check_ms = min(self._setup_check_ms, now_ms + state.setup_timeout_ms)
+        server_host = self._directory.host(state.broker)
+        server = self._directory.server(state.broker)
+        connection = ClientConnection(
+            self._network, f"{self.name}/{state.label}", self, self.host, server, server_host, state.broker, state
+        )
+        state.connection = connection
+        connection.open()
+
+    def _setup_done(self, state: NodeConnection) -> None:
+        state.failed_setups = 0
+        state.setup_timeout_ms = self._setup.draw_ms(0)
+
+    def _close(self, state: NodeConnection) -> None:
+        connection = state.connection
+        if connection is not None:
+            connection.close()
+            state.connection = None
+        state.received.clear()
+        state.opened = False
+        state.lost = False
+        state.has_news = False
+        if self._news:
+            self._news = [other for other in self._news if other is not state]
+
+    def _mark_disconnected(self, state: NodeConnection, now_ms: int) -> None:
+        state.last_attempt_ms = now_ms
+        state.reconnect_backoff_ms = self._reconnect.draw_ms(state.failed_attempts)
+        state.failed_attempts += 1
+        if state.state == CONNECTING:
+            state.failed_setups += 1
+            state.setup_timeout_ms = self._setup.draw_ms(state.failed_setups)
+        else:
+            self._setup_done(state)
+        state.state = DISCONNECTED
+
+    def _disconnected(self, state: NodeConnection, now_ms: int, error: int, completed: list[Request]) -> None:
+        self._close(state)
+        self._mark_disconnected(state, now_ms)
+        self._cancel(state, error, completed, now_ms)
+        # A disconnect while an update is due counts as a failed update, so that the next one waits.
+        if self._update_due(now_ms):
+            self.metadata.failed_update(now_ms)
+            self._metadata_in_progress = False
+        self.metadata.request_update()
+
+    def _cancel(self, state: NodeConnection, error: int, completed: list[Request], now_ms: int) -> None:
+        for request in state.in_flight:
+            if not request.internal:
+                request.failed = error
+                completed.append(request)
+            elif request.api == METADATA:
+                self.metadata.failed_update(now_ms)
+                self._metadata_in_progress = False
+        self.in_flight -= len(state.in_flight)
+        state.in_flight.clear()
+
+    # -- time-outs, seen only when the I/O thread wakes
+
+    def next_timeout_ms(self) -> int:
+        """The clock's reading beyond which something has timed out (an upper bound is not promised to be tight)."""
+        return min(self._timeout_check_ms, self._setup_check_ms)
+
+    def _check_setups(self, completed: list[Request], now_ms: int) -> None:
+        self._setup_check_ms = UNLIMITED
+        for state in sorted(self._nodes.values(), key=_id_of):
+            if state.state != CONNECTING:
+                continue
+            if now_ms - state.last_attempt_ms > state.setup_timeout_ms:
+                self._disconnected(state, now_ms, self._timeout_error(), completed)
+            else:
+                self._setup_check_ms = min(self._setup_check_ms, state.last_attempt_ms + state.setup_timeout_ms)
+
+    def _check_timeouts(self, completed: list[Request], now_ms: int) -> None:
+        earliest_ms = UNLIMITED
+        late: list[NodeConnection] = []
+        for state in sorted(self._nodes.values(), key=_id_of):
+            node_earliest_ms = UNLIMITED
+            for request in state.in_flight:
+                deadline_ms = (
+                    self._clock.ms(request.created_at) + int(request.timeout_s * 1000.0) + request.throttled_ms
+                )
+                node_earliest_ms = min(node_earliest_ms, deadline_ms)
+            if node_earliest_ms < now_ms:
+                late.append(state)
+            else:
+                earliest_ms = min(earliest_ms, node_earliest_ms)
+        self._timeout_check_ms = earliest_ms
+        for state in late:
+            self._disconnected(state, now_ms, self._timeout_error(), completed)
+
+    def _timeout_error(self) -> int:
+        return REQUEST_TIMED_OUT if self.settings.tells_timeouts else NETWORK_EXCEPTION
+
+    def _internal(self, api: int, size_bytes: int) -> Request:
+        request = Request(api, size_bytes)
+        request.internal = True
+        request.timeout_s = self.settings.request_timeout_ms / 1000.0
+        return request
+
+    def _header_bytes(self) -> int:
+        return 15 + len(self.settings.client_id)
+
+
+def _id_of(state: NodeConnection) -> int:
+    return state.id
+
+
+def _node_of(connection: Connection) -> NodeConnection:
+    assert isinstance(connection, ClientConnection)
+    return connection.node
+
+
+__all__ = ["COORDINATOR_IDS", "NONE", "NO_NODE", "NetworkClient"]

@@ -1,0 +1,432 @@
+"""The run's collectors: what clients and brokers tell is counted here, by the batch.
+
+Between the model and ``metrics``: translates batches of a partition into ranges of a
+ledger's stream, rows of latency and completions of an availability tracker.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafkasim.broker.monitor import BrokerMonitor
+from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.clients.monitor import ClientMonitor
+from kafkasim.metrics.availability import Availability, AvailabilityBook
+from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
+from kafkasim.metrics.ledger import GroupAccount, Ledger, StreamAccount
+from kafkasim.metrics.series import Counter, SeriesBook
+from kafkasim.metrics.timeline import Timeline
+from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
+from kafkasim.topics import Topics
+
+MERGED_NOTES: Final = ("connections_reset",)
+
+
+class Client:
+    """A producer instance or a consumer member, as the collectors know it."""
+
+    def __init__(self, number: int, actor: str, name: str, kind: str, paced: bool) -> None:
+        self.number: int = number
+        self.actor = actor
+        self.name = name
+        self.kind = kind
+        self.paced: bool = paced
+        self.learned: dict[int, int] = {}
+
+
+class WaitingTimes:
+    """Who can say since when the oldest record of a partition waits (the cluster implements it)."""
+
+    def oldest_unacknowledged(self, producer: str, tp: TopicPartition, now: float) -> float | None:
+        """Intended time of the oldest record of ``producer`` that is neither acknowledged nor failed."""
+        raise NotImplementedError
+
+    def oldest_undelivered(self, group: str, tp: TopicPartition, now: float) -> float | None:
+        """Intended time of the oldest record not delivered to ``group``, failed or lost."""
+        raise NotImplementedError
+
+    def reach(self, tp: TopicPartition) -> int:
+        """The offset below which no replica and no reader will ever look again."""
+        raise NotImplementedError
+
+
+class Board:
+    """The replicas and the leader of every partition, as things stand (not as anybody believes)."""
+
+    def __init__(self, topics: Topics) -> None:
+        count = len(topics)
+        self.topics = topics
+        self.leaders: list[int] = [-1] * count
+        self.replicas: list[list[Partition]] = [[] for _ in range(count)]
+        self.factor: list[int] = [0] * count
+        self.isr_size: list[int] = [0] * count
+        self.version: int = 0
+
+    def leader_of(self, index: int) -> Partition | None:
+        """The replica that leads now, of the newest epoch; None when no process does."""
+        best: Partition | None = None
+        for partition in self.replicas[index]:
+            if partition.role == LEADER and (best is None or partition.leader_epoch > best.leader_epoch):
+                best = partition
+        return best
+
+    def under_replicated_at_leaders(self) -> int:
+        """UnderReplicatedPartitions, summed over live leaders: partitions whose ISR there is not full."""
+        return sum(
+            1 for index, factor in enumerate(self.factor) if self.leaders[index] >= 0 and self.isr_size[index] < factor
+        )
+
+    def refresh(self, index: int) -> None:
+        """Look again at a partition's leader and ISR."""
+        leader = self.leader_of(index)
+        self.version += 1
+        self.leaders[index] = -1 if leader is None else leader.broker_id
+        self.isr_size[index] = 0 if leader is None else len(leader.in_sync_replicas)
+
+
+class BrokerCollector(BrokerMonitor):
+    """Counts what brokers append, commit, cut and read out."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        ledger: Ledger,
+        latency: LatencyBook,
+        series: SeriesBook,
+        timeline: Timeline,
+        board: Board,
+        waiting: WaitingTimes,
+    ) -> None:
+        self.board = board
+        self.moved: int = 0
+        self._topics = topics
+        self._ledger = ledger
+        self._latency = latency
+        self._series = series
+        self._timeline = timeline
+        self._waiting = waiting
+        self.paced: list[bool] = []
+        self._records_in: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
+        self._bytes_in: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
+        self._commits: dict[tuple[int, int], list[LatencyRecorder | None]] = {}
+        self._bytes_out: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
+
+    def add_stream(self, paced: bool) -> None:
+        """Streams are told in the order of their numbers."""
+        self.paced.append(paced)
+
+    def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """A leader has appended a batch."""
+        index = partition.tp.index
+        counter = self._records_in[index].get(broker_id)
+        if counter is None:
+            topic = partition.tp.topic
+            counter = self._records_in[index][broker_id] = self._series.traffic("records_in_per_s", topic, None, broker_id)
+            self._bytes_in[index][broker_id] = self._series.traffic("bytes_in_per_s", topic, None, broker_id)
+        counter.total += batch.count
+        self._bytes_in[index][broker_id].total += batch.size_bytes
+
+    def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
+        """The high watermark has passed a batch for the first time."""
+        stream = batch.stream
+        if stream < 0:
+            return
+        recorders = self._commits.get((partition.tp.index, broker_id))
+        if recorders is None:
+            recorders = self._commits[partition.tp.index, broker_id] = []
+        while len(recorders) <= stream:
+            recorders.append(None)
+        recorder = recorders[stream]
+        if recorder is None:
+            account = self._ledger.streams[stream]
+            recorder = recorders[stream] = self._latency.recorder(
+                partition.tp.topic, "commit", account.producer, broker_id, self.paced[stream]
+            )
+        recorder.record(now, batch.first_time, batch.last_time, batch.count)
+
+    def truncated(
+        self, broker_id: int, partition: Partition, removed: list[RecordBatch], cause: int, now: float
+    ) -> None:
+        """Batches have been cut off a replica's log: note what that loses."""
+        if partition.internal:
+            return
+        gone = 0
+        leader = self.board.leader_of(partition.tp.index)
+        for batch in removed:
+            if batch.stream < 0:
+                continue
+            account = self._ledger.streams[batch.stream]
+            account.lose(batch.first, batch.first + batch.count, cause, batch.committed)
+            gone += _lost(account, batch, leader)
+        if gone:
+            self._timeline.add(
+                now, f"broker {broker_id}", "lost", f"{partition.tp}: {gone} acknowledged records", cause or None
+            )
+
+    def read_out(self, broker_id: int, partition: Partition, consumer: bool, size_bytes: int) -> None:
+        """Bytes of a partition have been put into a fetch answer."""
+        if not consumer:
+            return
+        index = partition.tp.index
+        counter = self._bytes_out[index].get(broker_id)
+        if counter is None:
+            counter = self._bytes_out[index][broker_id] = self._series.traffic(
+                "bytes_out_per_s", partition.tp.topic, None, broker_id
+            )
+        counter.total += size_bytes
+
+    def replicated(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
+        """A follower has appended."""
+
+    def trim(self, partition: Partition) -> None:
+        """Fold what every replica holds, the high watermark has passed and no reader will ask for again."""
+        tp = partition.tp
+        cut = self._waiting.reach(tp)
+        replicas = self.board.replicas[tp.index]
+        for replica in replicas:
+            if replica.log.log_end_offset < cut:
+                cut = replica.log.log_end_offset
+        if partition.high_watermark < cut:
+            cut = partition.high_watermark
+        if cut <= partition.log.trimmed_offset:
+            return
+        for batch in partition.log.trim(cut):
+            if batch.stream >= 0:
+                self._ledger.streams[batch.stream].settle(batch.first, batch.first + batch.count)
+        trimmed = partition.log.trimmed_offset
+        for replica in replicas:
+            if replica is not partition:
+                replica.log.trim(trimmed)
+                if replica.log.trimmed_offset != trimmed:
+                    raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
+
+    def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A replica has become leader or follower, or a leader's ISR has changed."""
+        self.moved += 1
+        self.board.refresh(partition.tp.index)
+
+
+def _lost(account: StreamAccount, batch: RecordBatch, leader: Partition | None) -> int:
+    """How many acknowledged records of ``batch`` are not on the leader's log."""
+    first, last = batch.first, batch.first + batch.count
+    acknowledged = sum(b - a for a, b in account.acknowledged.overlaps(first, last))
+    if not acknowledged or leader is None:
+        return acknowledged
+    for kept in leader.log.batches:
+        if kept.stream == batch.stream and kept.first < last and kept.first + kept.count > first:
+            return 0
+    return acknowledged
+
+
+class ClientCollector(ClientMonitor):
+    """Counts what clients feel."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        ledger: Ledger,
+        latency: LatencyBook,
+        availability: AvailabilityBook,
+        series: SeriesBook,
+        timeline: Timeline,
+        board: Board,
+        waiting: WaitingTimes,
+        paced: list[bool],
+    ) -> None:
+        self.clients: list[Client] = []
+        self.failures: list[list[tuple[str, float, float, int]]] = []
+        self.errors: dict[tuple[str, str], int] = {}
+        self.generations: dict[str, int] = {}
+        self._topics = topics
+        self._ledger = ledger
+        self._latency = latency
+        self._availability = availability
+        self._series = series
+        self._timeline = timeline
+        self._board = board
+        self._waiting = waiting
+        self._produce: list[list[LatencyRecorder | None]] = []
+        self._end_to_end: list[dict[int, LatencyRecorder]] = []
+        self._recorder_leader: list[list[int]] = []
+        self._outages: list[list[Availability | None]] = []
+        self._accounts: list[list[GroupAccount | None]] = []
+        self._records_out: list[list[Counter | None]] = []
+        self._thresholds: list[float] = []
+        self._paced = paced
+        self._acks: list[str | None] = []
+        self.first_positions: dict[tuple[str, int], int] = {}
+        self.last_delivered: dict[tuple[str, int], int] = {}
+
+    def add_client(
+        self, actor: str, name: str, kind: str, paced: bool, threshold_s: float, acks: str | None = None
+    ) -> int:
+        """Register a producer instance (``kind`` produce) or a member (consume); returns its number."""
+        number = len(self.clients)
+        count = len(self._topics)
+        self.clients.append(Client(number, actor, name, kind, paced))
+        self.failures.append([])
+        self._produce.append([None] * count)
+        self._end_to_end.append({})
+        self._recorder_leader.append([-2] * count)
+        self._outages.append([None] * count)
+        self._accounts.append([])
+        self._records_out.append([None] * count)
+        self._thresholds.append(threshold_s)
+        self._acks.append(acks)
+        return number
+
+    # ---- producers
+
+    def acknowledged(self, client: int, tp: TopicPartition, batch: RecordBatch, now: float) -> None:
+        """The callbacks of all records of ``batch`` run now, without error."""
+        self._ledger.streams[batch.stream].acknowledge(batch.first, batch.first + batch.count)
+        index = tp.index
+        leader = self._board.leaders[index]
+        recorder = self._produce[client][index]
+        if recorder is None or self._recorder_leader[client][index] != leader:
+            who = self.clients[client]
+            recorder = self._latency.recorder(tp.topic, "produce", who.name, leader if leader >= 0 else None, who.paced)
+            self._produce[client][index] = recorder
+            self._recorder_leader[client][index] = leader
+        recorder.record(now, batch.first_time, batch.last_time, batch.count)
+        tracker = self._outages[client][index]
+        if tracker is None:
+            tracker = self._tracker(client, tp)
+        if now - tracker.last_s <= tracker.threshold_s:
+            tracker.last_s = now
+        else:
+            self._after_a_gap(tracker, client, tp, batch.first_time, now)
+
+    def failed(self, client: int, tp: TopicPartition, batch: RecordBatch, error: int, now: float) -> None:
+        """The callbacks of all records of ``batch`` run now with an error."""
+        self._ledger.streams[batch.stream].fail(batch.first, batch.first + batch.count)
+        label = ERROR_NAMES.get(error, str(error))
+        key = (self.clients[client].name, label)
+        self.errors[key] = self.errors.get(key, 0) + batch.count
+        self.failures[client].append((tp.topic, batch.first_time, batch.last_time, batch.count))
+        name = self.clients[client].name
+        still = self._waiting.oldest_unacknowledged(name, tp, now)
+        oldest = batch.first_time if still is None or still > batch.first_time else still
+        self._tracker(client, tp).gave_up(now, oldest, still)
+
+    def _tracker(self, client: int, tp: TopicPartition) -> Availability:
+        tracker = self._outages[client][tp.index]
+        if tracker is None:
+            who = self.clients[client]
+            tracker = self._outages[client][tp.index] = self._availability.tracker(
+                who.kind, who.name, tp.topic, tp.partition, self._thresholds[client], self._acks[client]
+            )
+        return tracker
+
+    def _after_a_gap(self, tracker: Availability, client: int, tp: TopicPartition, first_time: float, now: float) -> None:
+        who = self.clients[client]
+        if who.kind == "produce":
+            oldest = self._waiting.oldest_unacknowledged(who.name, tp, now)
+        else:
+            oldest = self._waiting.oldest_undelivered(who.name, tp, now)
+        if oldest is None or first_time < oldest:
+            oldest = first_time
+        before = len(self._availability.rows_so_far)
+        tracker.completed(now, oldest)
+        rows = self._availability.rows_so_far
+        if len(rows) > before:
+            outage = rows[-1]
+            learned = who.learned.get(tp.index, 0)
+            leader = self._board.leader_of(tp.index)
+            epoch_cause = leader.epoch_cause if leader is not None else 0
+            event = "first_acknowledgement" if who.kind == "produce" else "first_delivery"
+            cause = max(learned, epoch_cause, outage.cause or 0) or None
+            self._timeline.add(now, who.actor, event, f"{tp} after {outage.until_s - outage.from_s:.3f} s", cause)
+
+    # ---- consumers
+
+    def delivered(
+        self, client: int, tp: TopicPartition, batch: RecordBatch, low: int, high: int, now: float
+    ) -> None:
+        """``poll()`` returns records ``low`` … ``high - 1`` of ``batch`` now."""
+        stream = batch.stream
+        if stream < 0:
+            return
+        accounts = self._accounts[client]
+        while len(accounts) <= stream:
+            accounts.append(None)
+        account = accounts[stream]
+        if account is None:
+            account = accounts[stream] = self._ledger.streams[stream].group(self.clients[client].name)
+        first = batch.first + low
+        count = high - low
+        account.deliver(first, first + count)
+        index = tp.index
+        leader = self._board.leaders[index]
+        key = stream * 4096 + (leader + 1 if leader < 4095 else 4095)
+        recorder = self._end_to_end[client].get(key)
+        if recorder is None:
+            recorder = self._make_end_to_end(client, tp, stream, leader, key)
+        first_time = batch.first_time
+        last_time = batch.last_time
+        if count != batch.count:
+            spacing = (last_time - first_time) / (batch.count - 1)
+            last_time = first_time + spacing * (high - 1)
+            first_time += spacing * low
+        recorder.record(now, first_time, last_time, count)
+        counter = self._records_out[client][index]
+        if counter is None:
+            counter = self._records_out[client][index] = self._series.traffic(
+                "records_out_per_s", tp.topic, self.clients[client].name, None
+            )
+        counter.total += count
+        tracker = self._outages[client][index]
+        if tracker is None:
+            tracker = self._tracker(client, tp)
+        if now - tracker.last_s <= tracker.threshold_s:
+            tracker.last_s = now
+        else:
+            self._after_a_gap(tracker, client, tp, first_time, now)
+
+    def _make_end_to_end(self, client: int, tp: TopicPartition, stream: int, leader: int, key: int) -> LatencyRecorder:
+        recorder = self._latency.recorder(
+            tp.topic, "end_to_end", self.clients[client].name, leader if leader >= 0 else None, self._paced[stream]
+        )
+        self._end_to_end[client][key] = recorder
+        return recorder
+
+    def assigned(self, client: int, partitions: list[TopicPartition], generation: int, now: float, cause: int) -> None:
+        """A member has got (or chosen) its partitions."""
+        who = self.clients[client]
+        if generation > self.generations.get(who.name, -1):
+            self.generations[who.name] = generation
+            if generation > 0:
+                self._timeline.add(now, f"group {who.name}", "rebalanced", f"generation {generation}", cause or None)
+        for tp in partitions:
+            self._tracker(client, tp).start(now)
+
+    def positioned(self, client: int, tp: TopicPartition, offset: int, reset: bool, now: float) -> None:
+        """A member's position was set."""
+        name = self.clients[client].name
+        key = (name, tp.index)
+        if key not in self.first_positions:
+            self.first_positions[key] = offset
+
+    def is_paced(self, producer: str) -> bool:
+        """Whether the records of ``producer`` are evenly spaced within a stream."""
+        return all(who.paced for who in self.clients if who.kind == "produce" and who.name == producer)
+
+    def error_count(self, name: str, client: str | None) -> int:
+        """Records that failed with the error ``name`` (for one producer)."""
+        return sum(n for (who, error), n in self.errors.items() if error == name and client in (None, who))
+
+    # ---- the timeline
+
+    def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
+        """A row of the timeline; returns its id."""
+        who = self.clients[client]
+        row = self._timeline.add(now, who.actor, event, detail, cause or None, merge=event in MERGED_NOTES)
+        if event == "metadata_learned":
+            self._learn(who, detail, row)
+        return row
+
+    def _learn(self, who: Client, detail: str, row: int) -> None:
+        name = detail.split(" ", 1)[0]
+        topic, _, number = name.rpartition("-")
+        if number.isdigit() and self._topics.has(topic):
+            who.learned[self._topics.partition(topic, int(number)).index] = row

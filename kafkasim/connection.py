@@ -1,0 +1,166 @@
+"""A TCP connection between a client and a broker.
+
+The client's side opens, sends and is told what happens to it; the server's side carries
+the state that a broker keeps for the socket: its network thread, whether a request is in
+processing (one at a time, Kafka mutes the channel meanwhile) and what waits in the socket.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from kafkasim.hosts.host import Host
+from kafkasim.network import Channel, Network
+from kafkasim.protocol import Request
+
+CLOSED: Final = 0
+CONNECTING: Final = 1
+OPEN: Final = 2
+
+
+class ConnectionOwner:
+    """What a client implements; every call happens at the simulated moment of the event."""
+
+    def connection_opened(self, connection: Connection) -> None:
+        """The TCP handshake is done (one round trip after :meth:`Connection.open`)."""
+        raise NotImplementedError
+
+    def connection_refused(self, connection: Connection) -> None:
+        """Nobody listens there."""
+        raise NotImplementedError
+
+    def connection_lost(self, connection: Connection) -> None:
+        """The peer's kernel has reset the connection; ``connection.cause`` says why."""
+        raise NotImplementedError
+
+    def response_arrived(self, request: Request) -> None:
+        """A response has passed the client's network interface (in order of the requests)."""
+        raise NotImplementedError
+
+
+class Server:
+    """What a broker's socket server implements."""
+
+    def listens(self) -> bool:
+        """Whether the port is open."""
+        raise NotImplementedError
+
+    def accept(self, connection: Connection) -> None:
+        """A handshake has arrived."""
+        raise NotImplementedError
+
+    def receive(self, request: Request) -> None:
+        """A request has passed the broker's network interface."""
+        raise NotImplementedError
+
+    def forget(self, connection: Connection) -> None:
+        """The client has closed or died."""
+        raise NotImplementedError
+
+
+class Directory:
+    """Where a node id leads: implemented by the cluster."""
+
+    def server(self, node_id: int) -> Server:
+        """The socket server of broker ``node_id``."""
+        raise NotImplementedError
+
+    def host(self, node_id: int) -> Host:
+        """The machine of broker ``node_id``."""
+        raise NotImplementedError
+
+
+class Connection:
+    """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.
+
+    ``cause`` is the timeline row that broke it (0: none).
+    """
+
+    def __init__(
+        self, network: Network, name: str, owner: ConnectionOwner, client_host: Host, server: Server,
+        server_host: Host, node_id: int,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.owner = owner
+        self.client_host = client_host
+        self.server = server
+        self.server_host = server_host
+        self.node_id: int = node_id
+        self.state: int = CLOSED
+        self.cause: int = 0
+        # the server's side of the socket
+        self.processor: int = 0
+        self.in_processing: bool = False
+        self.ready_at: float = 0.0
+        self.backlog: deque[Request] = deque()
+        self.session: object | None = None
+        self._scheduler = network.scheduler
+        self._up = network.channel(client_host, server_host, f"{name}/up", server.receive)
+        self._down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)
+
+    def open(self) -> None:
+        """Send the SYN; the owner hears of success or refusal one round trip later."""
+        self.state = CONNECTING
+        now = self._scheduler.now
+        self._scheduler.call_at(self._up.signal_at(now), self._syn, None)
+
+    def send(self, request: Request, at: float) -> None:
+        """Write a request to the socket at ``at`` (now or later)."""
+        request.connection = self
+        request.sent_at = at
+        self._up.send(request, at)
+
+    def respond(self, request: Request, at: float) -> float:
+        """The server writes a response at ``at``; returns when its last bit has left."""
+        request.size_bytes = request.response_bytes
+        return self._down.send(request, at)
+
+    def close(self) -> None:
+        """The client closes (or its process dies): no response reaches it any more."""
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self._down.closed = True
+        self._scheduler.call_at(self._up.signal_at(self._scheduler.now), self._fin, None)
+
+    def reset(self, cause: int) -> None:
+        """The server's process has died or closed: bytes already written still arrive, then the reset."""
+        self._up.closed = True
+        self.cause = cause
+        self.backlog.clear()
+        self._scheduler.call_at(self._down.signal_at(self._scheduler.now), self._lost, None)
+
+    def _syn(self, _: None) -> None:
+        now = self._scheduler.now
+        back = self._down.signal_at(now)
+        if self.server.listens() and not self._down.closed:
+            self.server.accept(self)
+            self._scheduler.call_at(back, self._opened, None)
+        else:
+            self._scheduler.call_at(back, self._refused, None)
+
+    def _opened(self, _: None) -> None:
+        if self.state == CONNECTING:
+            self.state = OPEN
+            self.owner.connection_opened(self)
+
+    def _refused(self, _: None) -> None:
+        if self.state == CONNECTING:
+            self.state = CLOSED
+            self.owner.connection_refused(self)
+
+    def _lost(self, _: None) -> None:
+        if self.state != CLOSED:
+            self.state = CLOSED
+            self._down.closed = True
+            self.owner.connection_lost(self)
+
+    def _fin(self, _: None) -> None:
+        if not self._up.closed:
+            self._up.closed = True
+            self.backlog.clear()
+            self.server.forget(self)
+
+
+__all__ = ["CLOSED", "CONNECTING", "OPEN", "Channel", "Connection", "ConnectionOwner", "Directory", "Server"]

@@ -1,0 +1,148 @@
+"""What the active controller keeps in memory: live brokers, assignments, partition states.
+
+Stands for ``ControllerContext``.  Everything that an event needs is indexed by broker, so that no event walks all
+partitions: which partitions a broker hosts, which it leads, which have another leader than their preferred one.
+
+Left out: topic deletion's and reassignment's sets, replicas on failed disks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kafkasim.messages import NO_LEADER, PartitionState
+from kafkasim.protocol import TopicPartition
+
+Data = tuple[int, int, tuple[int, ...], int]
+"""What a partition's state znode holds: leader, leader epoch, ISR, controller epoch."""
+
+
+class ControllerContext:
+    """The controller's view; partitions are named by their number."""
+
+    def __init__(self) -> None:
+        self.epoch: int = 0
+        self.epoch_version: int = 0
+        self.live: dict[int, int] = {}
+        self.racks: dict[int, str | None] = {}
+        self.shutting_down: dict[int, None] = {}
+        self.partitions: dict[int, TopicPartition] = {}
+        self.assignment: dict[int, tuple[int, ...]] = {}
+        self.states: dict[int, PartitionState] = {}
+        self.offline: dict[int, None] = {}
+        self.new: dict[int, None] = {}
+        self.hosted: dict[int, dict[int, None]] = {}
+        self.led: dict[int, dict[int, None]] = {}
+        self.preferring: dict[int, int] = {}
+        self.imbalanced: dict[int, dict[int, None]] = {}
+
+    # brokers
+
+    def is_live(self, broker: int) -> bool:
+        """Registered and not in controlled shutdown."""
+        return broker in self.live and broker not in self.shutting_down
+
+    def brokers(self) -> list[int]:
+        """The ids of all registered brokers (those in controlled shutdown too), sorted."""
+        return sorted(self.live)
+
+    def live_replicas(self, index: int) -> tuple[int, ...]:
+        """The live replicas of a partition, in the order of its assignment."""
+        return tuple(broker for broker in self.assignment[index] if self.is_live(broker))
+
+    # partitions
+
+    def assign(self, tp: TopicPartition, replicas: tuple[int, ...]) -> None:
+        """A partition's replicas, as the topic's znode has them."""
+        index = tp.index
+        known = self.assignment.get(index)
+        if known == replicas:
+            return
+        if known is not None:
+            for broker in known:
+                del self.hosted[broker][index]
+            self.preferring[known[0]] -= 1
+        self.partitions[index] = tp
+        self.assignment[index] = replicas
+        for broker in replicas:
+            self.hosted.setdefault(broker, {})[index] = None
+        self.preferring[replicas[0]] = self.preferring.get(replicas[0], 0) + 1
+        self._note_balance(index, self.states.get(index), -1 if known is None else known[0])
+
+    def put_state(self, state: PartitionState) -> None:
+        """A partition's leader and ISR, as ZooKeeper has them now."""
+        index = state.tp.index
+        before = self.states.get(index)
+        self.states[index] = state
+        if before is not None and before.leader == state.leader:
+            return
+        if before is not None:
+            led = self.led.get(before.leader)
+            if led is not None:
+                led.pop(index, None)
+        self.led.setdefault(state.leader, {})[index] = None
+        self._note_balance(index, state, -1)
+
+    def decode(self, index: int, data: Data, version: int) -> PartitionState:
+        """A partition's state from its znode's data and version."""
+        leader, leader_epoch, isr, controller_epoch = data
+        return PartitionState(
+            self.partitions[index], leader, leader_epoch, isr, version, self.assignment[index], controller_epoch
+        )
+
+    def hosted_on(self, brokers: Iterable[int]) -> dict[int, list[int]]:
+        """The partitions that each of ``brokers`` has a replica of, sorted."""
+        return {broker: sorted(self.hosted.get(broker, {})) for broker in brokers}
+
+    def with_offline_leader(self) -> list[int]:
+        """The partitions whose leader is not live, sorted."""
+        found: list[int] = []
+        for broker, led in self.led.items():
+            if led and (broker == NO_LEADER or not self.is_live(broker)):
+                found.extend(led)
+        found.sort()
+        return found
+
+    def to_bring_online(self) -> list[int]:
+        """The partitions that wait for a leader (offline or new), sorted."""
+        return sorted([*self.offline, *self.new])
+
+    def wants_preferred(self, broker: int) -> list[int]:
+        """The partitions that prefer ``broker`` and are led elsewhere, sorted."""
+        return sorted(self.imbalanced.get(broker, {}))
+
+    def preferred_imbalance(self) -> int:
+        """PreferredReplicaImbalanceCount."""
+        return sum(len(indexes) for indexes in self.imbalanced.values())
+
+    def initialise_phases(self) -> None:
+        """Sort all partitions into online, offline and new, from their states and the live brokers."""
+        self.offline.clear()
+        self.new.clear()
+        for index in self.assignment:
+            state = self.states.get(index)
+            if state is None:
+                self.new[index] = None
+            elif not self.is_live(state.leader):
+                self.offline[index] = None
+
+    def reset(self) -> None:
+        """Resignation: forget everything."""
+        self.epoch = 0
+        self.epoch_version = 0
+        for table in (
+            self.live, self.racks, self.shutting_down, self.partitions, self.assignment, self.states, self.offline,
+            self.new, self.hosted, self.led, self.preferring, self.imbalanced,
+        ):  # fmt: skip
+            table.clear()
+
+    def _note_balance(self, index: int, state: PartitionState | None, old_preferred: int) -> None:
+        if old_preferred >= 0:
+            self.imbalanced.get(old_preferred, {}).pop(index, None)
+        preferred = self.assignment[index][0]
+        if state is not None and state.leader != preferred:
+            self.imbalanced.setdefault(preferred, {})[index] = None
+        else:
+            known = self.imbalanced.get(preferred)
+            if known is not None:
+                known.pop(index, None)

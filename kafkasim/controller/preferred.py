@@ -1,0 +1,70 @@
+"""Leadership goes back to the preferred replicas: by request, or by the balance task.
+
+Stands for ``processReplicaLeaderElection`` (preferred elections of an admin client) and
+``checkAndTriggerAutoLeaderRebalance``.
+
+Left out: unclean elections by request; the wait of an admin client's request until the new leaders are known.
+"""
+
+from __future__ import annotations
+
+from kafkasim.controller.services import Services
+from kafkasim.controller.sizes import elect_leaders_response_bytes
+from kafkasim.controller.state_machines import PREFERRED, StateMachines
+from kafkasim.controller.store import Steps
+from kafkasim.messages import ElectLeadersBody
+from kafkasim.protocol import (
+    ELECTION_NOT_NEEDED,
+    NONE,
+    NOT_CONTROLLER,
+    PREFERRED_LEADER_NOT_AVAILABLE,
+    UNKNOWN_TOPIC_OR_PARTITION,
+    Request,
+)
+
+
+def elect(services: Services, machines: StateMachines, request: Request, cause: int) -> Steps:
+    """Elect what the request names; its reply maps a partition's number to its error."""
+    body: ElectLeadersBody = request.body
+    errors: dict[int, int] = {}
+    wanted: list[int] = []
+    for tp in body.partitions:
+        state = services.context.states.get(tp.index)
+        if state is None:
+            errors[tp.index] = UNKNOWN_TOPIC_OR_PARTITION
+        elif state.leader == state.replicas[0]:
+            errors[tp.index] = ELECTION_NOT_NEEDED
+        else:
+            errors[tp.index] = PREFERRED_LEADER_NOT_AVAILABLE
+            wanted.append(tp.index)
+    for index in (yield from machines.elect(wanted, PREFERRED, cause)):
+        errors[index] = NONE
+    _answer(request, errors)
+
+
+def refuse(request: Request) -> None:
+    """The answer of a broker that is not the controller."""
+    body: ElectLeadersBody = request.body
+    request.error = NOT_CONTROLLER
+    _answer(request, {tp.index: NOT_CONTROLLER for tp in body.partitions})
+
+
+def balance(services: Services, machines: StateMachines, cause: int) -> Steps:
+    """For each broker that leads too few of the partitions that prefer it: elect those where it can lead."""
+    context = services.context
+    limit = float(services.config.get("leader.imbalance.per.broker.percentage", 10)) / 100.0
+    for broker in sorted(context.imbalanced):
+        away = context.wants_preferred(broker)
+        if not away or len(away) / context.preferring[broker] <= limit:
+            continue
+        able = [index for index in away if context.is_live(broker) and broker in context.states[index].isr]
+        if able:
+            detail = f"balance task: {len(away)} of {context.preferring[broker]} partitions that prefer broker {broker}"
+            row = services.note("preferred_election", f"{detail} are led elsewhere, {len(able)} can return", cause)
+            yield from machines.elect(able, PREFERRED, row)
+
+
+def _answer(request: Request, errors: dict[int, int]) -> None:
+    body: ElectLeadersBody = request.body
+    request.reply = errors
+    request.response_bytes = elect_leaders_response_bytes(len(errors), len({tp.topic: None for tp in body.partitions}))

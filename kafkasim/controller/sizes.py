@@ -1,0 +1,56 @@
+"""Bytes of the controller's requests and answers, from the message schemas.
+
+For topics with names of 6 letters, replication factor 3 and three brokers they give the table of the protocol's sizes:
+LeaderAndIsr v7 116 B + 51 B a partition, UpdateMetadata v8 160 B + 48 B a partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from kafkasim.messages import PartitionState
+from kafkasim.scenario.versions import Version
+
+_TOPIC_IDS_SINCE: Final = Version(2, 8)
+_RECOVERY_STATE_SINCE: Final = Version(3, 2)
+_KRAFT_FLAG_SINCE: Final = Version(3, 4)
+_TOPIC_BYTES: Final = 3  # length of the name, length of the partitions, tags
+_TOPIC_ID_BYTES: Final = 16
+_REPLICA_BYTES: Final = 4
+
+
+def _topics_bytes(partitions: Iterable[PartitionState], version: Version) -> int:
+    names: dict[str, None] = {}
+    for state in partitions:
+        names[state.tp.topic] = None
+    each = _TOPIC_BYTES + (_TOPIC_ID_BYTES if version >= _TOPIC_IDS_SINCE else 0)
+    return sum(each + len(name) for name in names)
+
+
+def leader_and_isr_bytes(partitions: list[PartitionState], live_leaders: int, version: Version) -> int:
+    """LeaderAndIsr; ``live_leaders`` are the brokers named with their address."""
+    fixed = 33 + (1 if version >= _KRAFT_FLAG_SINCE else 0)
+    each = 26 + (1 if version >= _RECOVERY_STATE_SINCE else 0)
+    size = fixed + 19 * live_leaders + _topics_bytes(partitions, version)
+    for state in partitions:
+        size += each + _REPLICA_BYTES * (len(state.isr) + len(state.replicas))
+    return size
+
+
+def update_metadata_bytes(partitions: list[PartitionState], brokers: int, version: Version) -> int:
+    """UpdateMetadata for ``partitions`` and a list of ``brokers`` live brokers."""
+    size = 32 + (1 if version >= _KRAFT_FLAG_SINCE else 0) + 34 * brokers + _topics_bytes(partitions, version)
+    for state in partitions:
+        size += 24 + _REPLICA_BYTES * (len(state.isr) + len(state.replicas))
+    return size
+
+
+def alter_partition_response_bytes(members: list[int], topics: int) -> int:
+    """AlterPartition's answer; ``members`` are the ISR sizes of its partitions (0 for an error)."""
+    return 16 + 18 * topics + sum(21 + _REPLICA_BYTES * count for count in members)
+
+
+def elect_leaders_response_bytes(partitions: int, topics: int) -> int:
+    """ElectLeaders' answer: an error code and message a partition."""
+    return 16 + 10 * topics + 9 * partitions

@@ -1,0 +1,64 @@
+"""What the controller watches in ZooKeeper, and what it makes of a watch that fires.
+
+Stands for the ``…Handler`` classes of ``KafkaController``.  Every broker watches ``/controller``; the rest is the
+active controller's.  A watch is set again by the read that the event makes.
+
+Left out: handlers of topics (creation, deletion, partitions), reassignment, disk failures, ISR notifications: their
+watches are set, what fires is not acted on.
+"""
+
+from __future__ import annotations
+
+from kafkasim.controller.context import ControllerContext
+from kafkasim.controller.event_queue import (
+    BROKER_CHANGE,
+    BROKER_MODIFICATIONS,
+    CONTROLLER_CHANGE,
+    ELECT_BY_ZOOKEEPER,
+    REELECT,
+    ControllerEvent,
+)
+from kafkasim.controller.store import (
+    BROKER_IDS,
+    CONTROLLER,
+    DELETE_TOPICS,
+    ISR_CHANGE_NOTIFICATION,
+    LOG_DIR_EVENT_NOTIFICATION,
+    PREFERRED_REPLICA_ELECTION,
+    REASSIGN_PARTITIONS,
+    TOPICS,
+    broker_path,
+    topic_path,
+)
+from kafkasim.topics import Topics
+from kafkasim.zookeeper.operations import CHANGED, CHILDREN, CREATED, DELETED, WatchEvent
+
+
+def settled(active: bool, context: ControllerContext, topics: Topics) -> list[tuple[str, str]]:
+    """The watches of a cluster that has been running: (path, ``data`` or ``children``)."""
+    watches = [(CONTROLLER, "data")]
+    if active:
+        watches += [(path, "data") for path in (PREFERRED_REPLICA_ELECTION, REASSIGN_PARTITIONS)]
+        watches += [
+            (path, "children")
+            for path in (BROKER_IDS, TOPICS, DELETE_TOPICS, ISR_CHANGE_NOTIFICATION, LOG_DIR_EVENT_NOTIFICATION)
+        ]
+        watches += [(broker_path(broker), "data") for broker in context.brokers()]
+        watches += [(topic_path(topic), "data") for topic in topics.names()]
+    return watches
+
+
+def event_of(fired: WatchEvent, active: bool) -> ControllerEvent | None:
+    """The controller's event, None if there is no handler for it."""
+    path, kind, cause = fired.path, fired.kind, fired.cause
+    if path == CONTROLLER:
+        return ControllerEvent(REELECT if kind == DELETED else CONTROLLER_CHANGE, cause=cause)
+    if not active:
+        return None
+    if path == BROKER_IDS and kind == CHILDREN:
+        return ControllerEvent(BROKER_CHANGE, cause=cause)
+    if path == PREFERRED_REPLICA_ELECTION and kind == CREATED:
+        return ControllerEvent(ELECT_BY_ZOOKEEPER, cause=cause)
+    if kind == CHANGED and path.startswith(f"{BROKER_IDS}/"):
+        return ControllerEvent(BROKER_MODIFICATIONS, int(path.rsplit("/", 1)[1]), cause)
+    return None

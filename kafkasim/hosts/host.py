@@ -1,0 +1,82 @@
+"""A machine: network interface, cores, disk.
+
+The interface is full duplex, one FIFO a direction.  A machine that several processes
+share has its CPU as a station of ``cores`` channels; on a machine of its own a process's
+threads are bounded by their pools instead (documented approximation: network threads and
+fetchers do not compete with request handlers for cores there).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafkasim.kernel.stations import FifoStation, PoolStation
+from kafkasim.kernel.streams import Stream
+
+DEFAULT_CORES: Final = 8
+
+
+class Disk:
+    """The disk behind the page cache: sequential rates and the cost of an fsync.
+
+    Appends go to the page cache and cost no disk time in their path; what waits for the
+    disk is an fsync (ZooKeeper's log, a leader-epoch file) and a cold read (recovery).
+    An fsync's service is lognormal between its median and 99th percentile.
+    """
+
+    def __init__(
+        self,
+        read_bytes_per_s: float,
+        write_bytes_per_s: float,
+        fsync_p50_s: float,
+        fsync_p99_s: float,
+        draws: Stream,
+    ) -> None:
+        self.read_bytes_per_s = read_bytes_per_s
+        self.write_bytes_per_s = write_bytes_per_s
+        self.fsync_p50_s = fsync_p50_s
+        self.fsync_p99_s = fsync_p99_s
+        self.station = FifoStation("disk")
+        self._draws = draws
+
+    def fsync(self, now: float) -> float:
+        """One fsync that is asked for ``now``; returns when it is done (s)."""
+        return self.station.serve(now, self._draws.lognormal(self.fsync_p50_s, self.fsync_p99_s))
+
+    def read(self, now: float, size_bytes: int) -> float:
+        """A sequential read of ``size_bytes`` from the platter; returns when it is done (s)."""
+        return self.station.serve(now, size_bytes / self.read_bytes_per_s)
+
+
+class Host:
+    """A machine by name.
+
+    ``nic_out`` and ``nic_in`` are stations whose service is ``bytes / nic_bytes_per_s``.
+    ``cpu`` is None on a machine of its own, else the cores shared by all its processes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rack: str | None,
+        cores: int,
+        nic_bytes_per_s: float,
+        disk: Disk,
+        shared: bool = False,
+    ) -> None:
+        if nic_bytes_per_s <= 0.0:
+            raise ValueError("a host needs a network interface with a positive rate")
+        self.name = name
+        self.rack = rack
+        self.cores = cores
+        self.shared = shared
+        self.disk = disk
+        self.nic_bytes_per_s: float = nic_bytes_per_s
+        self.nic_out = FifoStation("nic_out")
+        self.nic_in = FifoStation("nic_in")
+        self.cpu: PoolStation | None = PoolStation(cores, "cpu") if shared else None
+
+    def compute(self, now: float, service_s: float) -> float:
+        """CPU work that is ready ``now``; returns when it is done (s): at once on a host of its own."""
+        cpu = self.cpu
+        return now + service_s if cpu is None else cpu.serve(now, service_s)

@@ -1,0 +1,276 @@
+"""Stations: servers with a queue, computed instead of simulated where that is exact.
+
+* :class:`FifoStation`: one channel; ``start = max(now, free_at)``.
+* :class:`PoolStation`: several channels whose services are equal; the same arithmetic.
+* :class:`WorkerPool`: several workers whose service depends on state: an explicit queue;
+  the completion event, which exists anyway, starts the next job.
+
+A station may be used only in the order in which jobs arrive at it.  Each keeps running
+sums (busy time, waiting time, time present), so that utilisation and Little's law can be
+checked.  ``reset`` is what a crash does to a station, ``pause`` what a freeze does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Any
+
+from kafkasim.kernel.scheduler import Scheduler
+
+
+class FifoStation:
+    """One channel, first in, first out, by arithmetic.
+
+    ``busy_s``, ``waiting_s`` and ``present_s`` are sums over the jobs taken so far, planned
+    work included; :meth:`busy_until` cuts them at a moment.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.free_at: float = 0.0
+        self.busy_s: float = 0.0
+        self.waiting_s: float = 0.0
+        self.present_s: float = 0.0
+        self.served: int = 0
+
+    def serve(self, now: float, service_s: float) -> float:
+        """Take a job that arrives ``now`` and needs ``service_s``; returns when it is done."""
+        start = self.free_at
+        if start <= now:
+            done = now + service_s
+        else:
+            self.waiting_s += start - now
+            done = start + service_s
+        self.free_at = done
+        self.busy_s += service_s
+        self.present_s += done - now
+        self.served += 1
+        return done
+
+    def busy_until(self, now: float) -> float:
+        """Busy time (s) up to ``now``: work planned beyond it is left out."""
+        return self.busy_s - (self.free_at - now) if self.free_at > now else self.busy_s
+
+    def reset(self, now: float) -> None:
+        """Crash: what was planned beyond ``now`` never happens."""
+        if self.free_at > now:
+            self.busy_s -= self.free_at - now
+            self.free_at = now
+
+    def pause(self, now: float, resumes_at: float) -> None:
+        """Freeze from ``now`` to ``resumes_at``: planned work moves by the pause."""
+        self.free_at = max(self.free_at, now) + (resumes_at - now)
+
+
+class PoolStation:
+    """``channels`` equal channels with one queue, for services that do not differ.
+
+    With equal services the order of completion is the order of arrival, so the
+    arithmetic is exact (M/D/c); with unequal ones start times are still those of a FIFO
+    queue, but completions may overtake each other.
+    """
+
+    def __init__(self, channels: int, name: str = "") -> None:
+        if channels < 1:
+            raise ValueError("a pool needs at least one channel")
+        self.name = name
+        self.channels = channels
+        self._free: list[float] = [0.0] * channels
+        self.busy_s: float = 0.0
+        self.waiting_s: float = 0.0
+        self.present_s: float = 0.0
+        self.served: int = 0
+
+    def serve(self, now: float, service_s: float) -> float:
+        """Take a job that arrives ``now`` and needs ``service_s``; returns when it is done."""
+        start = self._free[0]
+        if start < now:
+            start = now
+        done = start + service_s
+        heapreplace(self._free, done)
+        self.busy_s += service_s
+        self.waiting_s += start - now
+        self.present_s += done - now
+        self.served += 1
+        return done
+
+    def busy_until(self, now: float) -> float:
+        """Busy time (s), summed over channels, up to ``now``."""
+        ahead = 0.0
+        for free_at in self._free:
+            if free_at > now:
+                ahead += free_at - now
+        return self.busy_s - ahead
+
+    def reset(self, now: float) -> None:
+        """Crash: what was planned beyond ``now`` never happens."""
+        self.busy_s = self.busy_until(now)
+        self._free = [now] * self.channels
+
+    def pause(self, now: float, resumes_at: float) -> None:
+        """Freeze from ``now`` to ``resumes_at``."""
+        pause = resumes_at - now
+        self._free = [max(free_at, now) + pause for free_at in self._free]
+        heapify(self._free)
+
+
+class Job:
+    """What a :class:`WorkerPool` works on; requests derive from it."""
+
+    def __init__(self) -> None:
+        self.arrived_at: float = 0.0
+        self.started_at: float = 0.0
+        self.pool_generation: int = 0
+
+
+class WorkerPool:
+    """Workers (threads) with one queue, whose work depends on the state it meets.
+
+    ``begin(job)`` returns the seconds until the job's effect; ``finish(job)`` applies the
+    effect at that moment and returns the seconds for which the worker stays busy after it;
+    a negative answer -x says that the effect has to wait x seconds more (a lock is held).
+    ``wake_up_s`` is added when a job meets an idle worker (a thread that waits must be
+    woken; one that finds work in the queue need not be).
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        workers: int,
+        begin: Callable[[Any], float],
+        finish: Callable[[Any], float],
+        wake_up_s: float = 0.0,
+        name: str = "",
+    ) -> None:
+        if workers < 1:
+            raise ValueError("a pool needs at least one worker")
+        self.name = name
+        self.workers = workers
+        self.wake_up_s = wake_up_s
+        self.generation: int = 0
+        self.busy_s: float = 0.0
+        self.waiting_s: float = 0.0
+        self.present_s: float = 0.0
+        self.served: int = 0
+        self._scheduler = scheduler
+        self._begin = begin
+        self._finish = finish
+        self._queue: deque[Job] = deque()
+        self._occupied: int = 0
+        self._expected: int = 0
+        self._lingering: list[float] = []
+        self._paused_s: float = 0.0
+        self._resumes_at: float = 0.0
+
+    def submit(self, job: Job, at: float) -> None:
+        """A job that reaches the queue at ``at`` (now or later).
+
+        Where plenty of workers are idle a later job's start is certain, and no event is
+        spent on its arrival; otherwise its arrival is an event of its own.
+        """
+        scheduler = self._scheduler
+        job.arrived_at = at
+        job.pool_generation = self.generation
+        if at > scheduler.now:
+            if self._occupied + self._expected + 2 > self.workers:
+                self._expected += 1
+                scheduler.call_at(at, self._arrive, job)
+                return
+            self._start(job, at, self.wake_up_s)
+            return
+        if self._occupied >= self.workers:
+            self._reclaim(scheduler.now)
+        if self._occupied < self.workers and not self._queue:
+            self._start(job, at, self.wake_up_s)
+            return
+        self._queue.append(job)
+        if self._lingering:
+            scheduler.call_at(heappop(self._lingering), self._release, self.generation)
+
+    def queue_length(self) -> int:
+        """Jobs that wait for a worker."""
+        return len(self._queue)
+
+    def occupied(self) -> int:
+        """Workers that are busy now."""
+        self._reclaim(self._scheduler.now)
+        return self._occupied
+
+    def busy_until(self, now: float) -> float:
+        """Busy time (s), summed over workers, of the work done by ``now`` (planned effects left out)."""
+        ahead = 0.0
+        for free_at in self._lingering:
+            if free_at > now:
+                ahead += free_at - now
+        return self.busy_s - ahead
+
+    def reset(self) -> None:
+        """Crash: queue and work vanish; what was planned finds another generation."""
+        self.generation += 1
+        self._queue.clear()
+        self._lingering.clear()
+        self._occupied = 0
+        self._expected = 0
+
+    def pause(self, now: float, resumes_at: float) -> None:
+        """Freeze from ``now`` to ``resumes_at``: completions that fire meanwhile move by the pause."""
+        self._paused_s = resumes_at - now
+        self._resumes_at = resumes_at
+        self._lingering = [max(free_at, now) + self._paused_s for free_at in self._lingering]
+
+    def _arrive(self, job: Job) -> None:
+        if job.pool_generation != self.generation:
+            return
+        self._expected -= 1
+        self.submit(job, self._scheduler.now)
+
+    def _start(self, job: Job, at: float, wake_up_s: float) -> None:
+        self._occupied += 1
+        job.started_at = at
+        self.waiting_s += at - job.arrived_at
+        service_s = self._begin(job) + wake_up_s
+        if at < self._resumes_at:
+            at = self._resumes_at
+        self._scheduler.call_at(at + service_s, self._complete, job)
+
+    def _complete(self, job: Job) -> None:
+        if job.pool_generation != self.generation:
+            return
+        scheduler = self._scheduler
+        now = scheduler.now
+        if now < self._resumes_at and job.started_at < self._resumes_at - self._paused_s:
+            scheduler.call_at(now + self._paused_s, self._complete, job)
+            return
+        extra_s = self._finish(job)
+        if extra_s < 0.0:
+            scheduler.call_at(now - extra_s, self._complete, job)
+            return
+        if job.pool_generation != self.generation:
+            return
+        end = now + extra_s
+        self.served += 1
+        self.busy_s += end - job.started_at
+        self.present_s += end - job.arrived_at
+        if extra_s <= 0.0:
+            self._free(now)
+        elif self._queue:
+            scheduler.call_at(end, self._release, self.generation)
+        else:
+            heappush(self._lingering, end)
+
+    def _release(self, generation: int) -> None:
+        if generation == self.generation:
+            self._free(self._scheduler.now)
+
+    def _free(self, now: float) -> None:
+        self._occupied -= 1
+        if self._queue:
+            self._start(self._queue.popleft(), now, 0.0)
+
+    def _reclaim(self, now: float) -> None:
+        lingering = self._lingering
+        while lingering and lingering[0] <= now:
+            heappop(lingering)
+            self._occupied -= 1

@@ -1,0 +1,204 @@
+"""Bodies and replies of the requests that are not traffic: control plane, metadata, groups.
+
+Each class stands for the message of the same name in Kafka's protocol, reduced to the
+fields that the model reads.  ``cause`` fields carry the id of the timeline row that made
+the sender send, so that effects can name their cause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafkasim.protocol import NONE, TopicPartition
+
+NO_LEADER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """A partition's state as the controller knows it (and ZooKeeper's ``…/state`` znode holds it).
+
+    ``partition_epoch`` is the znode's version.
+    """
+
+    tp: TopicPartition
+    leader: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    partition_epoch: int
+    replicas: tuple[int, ...]
+    controller_epoch: int = 0
+
+
+@dataclass(slots=True)
+class LeaderAndIsrBody:
+    """LeaderAndIsr: controller to one broker."""
+
+    controller_id: int
+    controller_epoch: int
+    broker_epoch: int
+    partitions: list[PartitionState]
+    live_leaders: frozenset[int]
+    cause: int = 0
+    causes: dict[int, int] = field(default_factory=dict)  # partition index -> timeline row of its election
+
+
+@dataclass(slots=True)
+class UpdateMetadataBody:
+    """UpdateMetadata: controller to one broker; ``partitions`` replace the broker's entries."""
+
+    controller_id: int
+    controller_epoch: int
+    broker_epoch: int
+    partitions: list[PartitionState]
+    live_brokers: frozenset[int]
+    cause: int = 0
+    causes: dict[int, int] = field(default_factory=dict)  # as in LeaderAndIsr
+
+
+@dataclass(slots=True)
+class AlterPartitionItem:
+    """One proposed ISR; ``error`` and ``state`` are the answer."""
+
+    tp: TopicPartition
+    leader_epoch: int
+    new_isr: tuple[int, ...]
+    partition_epoch: int
+    cause: int = 0
+    error: int = NONE
+    state: PartitionState | None = None
+
+
+@dataclass(slots=True)
+class AlterPartitionBody:
+    """AlterPartition: a leader's broker to the controller; the reply is the same items filled in."""
+
+    broker_id: int
+    broker_epoch: int
+    items: list[AlterPartitionItem]
+
+
+@dataclass(slots=True)
+class MetadataBody:
+    """Metadata: a client asks any broker; ``topics`` None means all."""
+
+    topics: tuple[str, ...] | None
+
+
+@dataclass(slots=True)
+class MetadataReply:
+    """The answering broker's own view: live brokers, and (leader, leader epoch) by partition index.
+
+    ``partitions`` of a topic are listed by topic in partition order.
+    """
+
+    brokers: tuple[int, ...]
+    controller: int
+    topics: dict[str, list[TopicPartition]]
+    leaders: dict[int, tuple[int, int]]
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class FindCoordinatorBody:
+    """FindCoordinator: the reply is a node id or -1."""
+
+    group: str
+
+
+@dataclass(slots=True)
+class ListOffsetsItem:
+    """One partition of ListOffsets; ``timestamp`` -1 latest, -2 earliest."""
+
+    tp: TopicPartition
+    timestamp: int
+    current_leader_epoch: int
+    error: int = NONE
+    offset: int = -1
+    leader_epoch: int = -1
+
+
+@dataclass(slots=True)
+class OffsetForLeaderEpochItem:
+    """One partition of OffsetForLeaderEpoch."""
+
+    tp: TopicPartition
+    leader_epoch: int
+    current_leader_epoch: int
+    error: int = NONE
+    end_epoch: int = -1
+    end_offset: int = -1
+
+
+@dataclass(slots=True)
+class JoinGroupBody:
+    """JoinGroup of one member."""
+
+    group: str
+    member_id: str
+    client_id: str
+    session_timeout_ms: int
+    rebalance_timeout_ms: int
+    protocols: tuple[str, ...]
+    topics: tuple[str, ...]
+    generation: int = -1  # in the member's metadata since 3.4: a change of it counts as changed metadata
+
+
+@dataclass(slots=True)
+class JoinGroupReply:
+    """What a member learns when the join phase ends."""
+
+    member_id: str
+    generation: int = -1
+    protocol: str = ""
+    leader: str = ""
+    members: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SyncGroupBody:
+    """SyncGroup; the leader's carries the assignment by member."""
+
+    group: str
+    member_id: str
+    generation: int
+    assignment: dict[str, list[TopicPartition]]
+
+
+@dataclass(slots=True)
+class HeartbeatBody:
+    """Heartbeat (and LeaveGroup) of one member."""
+
+    group: str
+    member_id: str
+    generation: int
+
+
+@dataclass(slots=True)
+class OffsetCommitBody:
+    """OffsetCommit: positions by partition, with the leader epochs they were read at."""
+
+    group: str
+    member_id: str
+    generation: int
+    offsets: list[tuple[TopicPartition, int, int]]
+
+
+@dataclass(slots=True)
+class OffsetFetchBody:
+    """OffsetFetch: the reply is {partition index: (offset, leader epoch)} of what was committed."""
+
+    group: str
+    partitions: list[TopicPartition]
+
+
+@dataclass(slots=True)
+class ElectLeadersBody:
+    """ElectLeaders (preferred): an admin client to the controller."""
+
+    partitions: list[TopicPartition]
+    cause: int = 0
+
+
+Reply = Any

@@ -1,0 +1,52 @@
+"""Where the replicas of the settled start lie: given by the scenario, or placed as Kafka places them."""
+
+from __future__ import annotations
+
+from kafkasim.broker.broker import OFFSETS_TOPIC
+from kafkasim.controller.placement import place
+from kafkasim.kernel.streams import Streams
+from kafkasim.messages import PartitionState
+from kafkasim.scenario import Scenario
+from kafkasim.topics import Topics
+
+INITIAL_CONTROLLER_EPOCH = 1
+
+
+def make_topics(scenario: Scenario) -> Topics:
+    """All topics of a run: the scenario's, and ``__consumer_offsets`` when a group needs it."""
+    config = scenario.broker_config(scenario.cluster.brokers.ids[0])
+    topics = Topics(int(config["min.insync.replicas"] or 1))
+    names = sorted(scenario.topics)
+    if any(consumer.group for consumer in scenario.consumers):
+        names = sorted([*names, OFFSETS_TOPIC])
+    for name in names:
+        if name == OFFSETS_TOPIC:
+            topics.add(name, int(config["offsets.topic.num.partitions"]), internal=True)
+        else:
+            topics.add(name, scenario.topics[name].partitions, scenario.topic_config(name))
+    return topics
+
+
+def settled_states(scenario: Scenario, topics: Topics, streams: Streams) -> dict[int, PartitionState]:
+    """Every partition's state at t = 0: the preferred replica leads, every replica is in sync."""
+    brokers = scenario.cluster.brokers
+    described = [(broker_id, brokers.rack_of(broker_id)) for broker_id in sorted(brokers.ids)]
+    config = scenario.broker_config(brokers.ids[0])
+    states: dict[int, PartitionState] = {}
+    for name in topics.names():
+        partitions = topics.partitions(name)
+        if name == OFFSETS_TOPIC:
+            factor, given = int(config["offsets.topic.replication.factor"]), None
+        else:
+            factor, given = scenario.topics[name].replication_factor, scenario.topics[name].assignment
+        assignment = given
+        if assignment is None:
+            draws = streams.stream(f"placement/{name}")
+            start, shift = draws.integer(len(described)), draws.integer(len(described))
+            assignment = place(described, len(partitions), factor, start, shift)
+        for tp in partitions:
+            replicas = tuple(assignment[tp.partition])
+            states[tp.index] = PartitionState(
+                tp, replicas[0], 0, replicas, 0, replicas, INITIAL_CONTROLLER_EPOCH
+            )  # fmt: skip
+    return states

@@ -1,0 +1,142 @@
+"""The sentences of ``expect:``, parsed.
+
+``no acknowledged record is lost`` · ``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
+· METRIC [``of`` TOPIC[-P]] [``for`` CLIENT] OP QUANTITY [``outside events`` | ``from A to B``].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from kafkasim.scenario.targets import split_partition
+from kafkasim.scenario.units import UnitError, parse_duration, parse_rate
+
+JMX_NAMES = (
+    "UnderReplicatedPartitions", "UnderMinIsrPartitionCount", "AtMinIsrPartitionCount", "OfflineReplicaCount",
+    "PartitionCount", "LeaderCount", "IsrShrinksPerSec", "IsrExpandsPerSec", "FailedIsrUpdatesPerSec",
+    "OfflinePartitionsCount", "ActiveControllerCount", "PreferredReplicaImbalanceCount", "ActiveBrokerCount",
+    "FencedBrokerCount", "LeaderElectionRateAndTimeMs", "UncleanLeaderElectionsPerSec", "MaxLag",
+    "RequestHandlerAvgIdlePercent", "NetworkProcessorAvgIdlePercent", "RequestQueueSize", "ResponseQueueSize",
+    "MessagesInPerSec", "BytesInPerSec", "BytesOutPerSec", "ReplicationBytesInPerSec", "ReplicationBytesOutPerSec",
+    "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "FailedProduceRequestsPerSec",
+    "FailedFetchRequestsPerSec", "ZooKeeperExpiresPerSec", "ZooKeeperDisconnectsPerSec", "EventQueueSize",
+)  # fmt: skip
+"""Broker and controller metrics, by the names that Kafka's MBeans have."""
+
+FORMS = (
+    "no acknowledged record is lost; no record is delivered twice to GROUP; every record is delivered to GROUP; "
+    "METRIC [of TOPIC[-P]] [for CLIENT] < <= > >= or == QUANTITY [outside events | from A to B]"
+)
+METRICS = (
+    "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
+    "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
+    "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
+)  # fmt: skip
+
+
+class ExpectationError(ValueError):
+    """A sentence that is none; ``allowed`` says what is."""
+
+    def __init__(self, message: str, allowed: str = FORMS) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One sentence. ``kind`` is ``not_lost``, ``not_twice``, ``all_delivered`` or ``metric``."""
+
+    text: str
+    kind: str
+    group: str | None = None
+    metric: str | None = None
+    """``produce_latency``, ``commit_latency``, ``end_to_end_latency``, ``produce_unavailability``,
+    ``consume_unavailability``, ``acknowledged_lost``, ``failed``, ``extra_copies``, ``consumer_lag``,
+    ``throughput_in``, ``throughput_out``, ``errors``, ``diverged``, ``isr`` or ``jmx``."""
+    statistic: str | None = None
+    """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; name of an error or MBean."""
+    topic: str | None = None
+    partition: int | None = None
+    client: str | None = None
+    op: str | None = None
+    value: float | None = None
+    outside_events: bool = False
+    from_s: float | None = None
+    until_s: float | None = None
+
+
+_COMPARISON = re.compile(
+    r"(?P<metric>.+?)(?:\s+of\s+(?P<topic>\S+))?(?:\s+for\s+(?P<client>\S+))?\s*(?P<op><=|>=|==|<|>)\s*"
+    r"(?P<value>\S+)(?P<outside>\s+outside\s+events)?(?:\s+from\s+(?P<from>\S+)\s+to\s+(?P<to>\S+))?"
+)
+_LATENCY = re.compile(r"(produce|commit|end_to_end) latency (p\d{1,2}(?:\.\d{1,3})?|p\d{3,5}|max)")
+_GAP = re.compile(r"(total )?(produce|consume) unavailability")
+
+
+def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
+    """The parsed sentence; a declared topic's name wins over TOPIC-P. :class:`ExpectationError` otherwise."""
+    sentence = " ".join(text.split())
+    if len(sentence) > 500:
+        raise ExpectationError("is longer than 500 characters")
+    if sentence == "no acknowledged record is lost":
+        return Expectation(sentence, "not_lost")
+    if found := re.fullmatch(r"no record is delivered twice to (\S+)", sentence):
+        return Expectation(sentence, "not_twice", group=found[1])
+    if found := re.fullmatch(r"every record is delivered to (\S+)", sentence):
+        return Expectation(sentence, "all_delivered", group=found[1])
+    found = _COMPARISON.fullmatch(sentence)
+    if not found:
+        raise ExpectationError("is not a sentence that can be checked")
+    metric, statistic, unit = _metric(found["metric"])
+    topic, partition = (None, None) if found["topic"] is None else split_partition(found["topic"], topics)
+    try:
+        since = parse_duration(found["from"]) if found["from"] else None
+        until = parse_duration(found["to"]) if found["to"] else None
+    except UnitError as error:
+        raise ExpectationError(str(error), error.allowed) from None
+    if since is not None and until is not None and since >= until:
+        raise ExpectationError("the span 'from … to …' is empty")
+    return Expectation(
+        sentence, "metric", metric=metric, statistic=statistic, topic=topic, partition=partition,
+        client=found["client"], op=found["op"], value=_quantity(found["value"], unit),
+        outside_events=bool(found["outside"]), from_s=since, until_s=until,
+    )  # fmt: skip
+
+
+def _metric(text: str) -> tuple[str, str | None, str]:
+    """Metric, statistic and the kind of quantity it is compared with."""
+    if found := _LATENCY.fullmatch(text):
+        statistic = found[2]
+        if re.fullmatch(r"p\d{3,5}", statistic):
+            statistic = f"p{statistic[1:3]}.{statistic[3:]}"
+        return f"{found[1]}_latency", statistic, "duration"
+    if found := _GAP.fullmatch(text):
+        return f"{found[2]}_unavailability", "total" if found[1] else "longest", "duration"
+    if text in ("acknowledged_lost", "failed", "extra_copies", "diverged"):
+        return text, None, "count"
+    if text in ("consumer lag", "final consumer lag"):
+        return "consumer_lag", "final" if text.startswith("final") else "max", "count"
+    if text in ("throughput in", "throughput out"):
+        return text.replace(" ", "_"), None, "rate"
+    if text == "final isr":
+        return "isr", "final", "count"
+    if found := re.fullmatch(r"errors ([A-Z][A-Z_]*)", text):
+        return "errors", found[1], "count"
+    if text in JMX_NAMES:
+        return "jmx", text, "count"
+    raise ExpectationError(f"'{text[:60]}' is not a metric", ", ".join(METRICS) + ", or the name of an MBean")
+
+
+def _quantity(text: str, unit: str) -> float:
+    try:
+        if unit == "duration":
+            return parse_duration(text)
+        if unit == "rate":
+            return parse_rate(text)
+    except UnitError as error:
+        raise ExpectationError(str(error), error.allowed) from None
+    if not re.fullmatch(r"\d[\d_]*(?:\.\d+)?", text):
+        raise ExpectationError(f"'{text[:60]}' is not a count", "a number without unit")
+    return float(text.replace("_", ""))

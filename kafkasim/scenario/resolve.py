@@ -1,0 +1,168 @@
+"""Turns a valid file into the resolved parts of ``model``: SI units, everything filled in, every name known."""
+
+from __future__ import annotations
+
+from kafkasim.scenario import model, schema, schema_cluster
+from kafkasim.scenario.costs import CostsSpec, cost_docs
+from kafkasim.scenario.cross_reference import DEFAULT_HOST, Facts
+from kafkasim.scenario.targets import parse_target
+
+
+def cluster(facts: Facts) -> model.ClusterSpec:
+    """The cluster's resolved form."""
+    file = facts.file.cluster
+    brokers, ensemble, network = file.brokers, file.zookeeper, file.network
+    overrides = {
+        number: model.BrokerOverride(dict(own.config), host(own.host), own.rack)
+        for number, own in sorted(brokers.overrides.items())
+    }
+    return model.ClusterSpec(
+        version=file.version,
+        brokers=model.BrokersSpec(
+            ids=facts.ids,
+            racks=list(brokers.racks) if brokers.racks else None,
+            host=host(brokers.host),
+            config=dict(brokers.config),
+            overrides=overrides,
+        ),
+        zookeeper=model.ZooKeeperSpec(
+            servers=ensemble.servers,
+            host=host(ensemble.host),
+            racks=list(ensemble.racks) if ensemble.racks else None,
+            config=dict(ensemble.config),
+            initial_leader=ensemble.initial_leader,
+            initial_sessions=dict(ensemble.initial_sessions),
+        ),
+        network=model.NetworkSpec(
+            same_rack=_link(network.same_rack),
+            cross_rack=_link(network.cross_rack),
+            loopback_latency_s=network.loopback,
+        ),
+        initial_controller=file.initial_controller,
+    )
+
+
+def _link(link: float | schema_cluster.Link) -> model.LinkSpec:
+    if isinstance(link, schema_cluster.Link):
+        return model.LinkSpec(link.latency, link.jitter)
+    return model.LinkSpec(link)
+
+
+def host(choice: str | schema_cluster.Host | None) -> model.HostRef:
+    """A name stays a name; ``default`` and an absent one become None."""
+    if choice is None or choice == DEFAULT_HOST:
+        return None
+    return choice if isinstance(choice, str) else host_spec(choice)
+
+
+def host_spec(file: schema_cluster.Host) -> model.HostSpec:
+    """A machine's resolved form."""
+    usual = model.DiskSpec()
+    p50 = file.disk.fsync_p50 if file.disk.fsync_p50 is not None else usual.fsync_p50_s
+    p99 = file.disk.fsync_p99
+    if p99 is None:
+        p99 = p50 * (usual.fsync_p99_s / usual.fsync_p50_s)
+    elif file.disk.fsync_p50 is None:
+        p50 = min(p50, p99)
+    costs = {f"{name}_s": float(getattr(file.costs, name)) for name in cost_docs()}
+    return model.HostSpec(
+        cores=file.cores,
+        memory_bytes=file.memory,
+        nic_bytes_per_s=file.nic,
+        disk=model.DiskSpec(
+            file.disk.read or usual.read_bytes_per_s, file.disk.write or usual.write_bytes_per_s, p50, p99
+        ),
+        start_up_s=file.start_up,
+        restart_delay_s=file.restart_delay,
+        costs=CostsSpec(**costs),
+    )
+
+
+def topic(facts: Facts, name: str, file: schema_cluster.Topic) -> model.TopicSpec:
+    """A topic's resolved form."""
+    if file.assignment:
+        assignment = {number: list(file.assignment[number]) for number in sorted(file.assignment)}
+        factor = len(assignment[0])
+    else:
+        assignment = None
+        default = facts.brokers["default.replication.factor"]
+        factor = file.replication_factor or (default if isinstance(default, int) else 1)
+    return model.TopicSpec(facts.partitions[name], factor, assignment, dict(file.config))
+
+
+def producer(facts: Facts, file: schema.Producer) -> model.ProducerSpec:
+    """A producer's resolved form."""
+    key_size = file.key_size
+    if key_size is None:
+        key_size = _key_size(file.partitioner)
+    return model.ProducerSpec(
+        name=file.name,
+        topic=file.topic,
+        instances=file.instances,
+        rate_per_s=file.rate,
+        arrivals="paced" if file.arrivals == "constant" else "poisson",
+        records=[list(row) for row in file.records] if file.records is not None else None,
+        record_size_bytes=file.record_size or 0,
+        key_size_bytes=key_size,
+        partitioner=_partitioner(file.partitioner),
+        start_s=file.start,
+        stop_s=file.stop,
+        config=dict(file.config),
+        host=host(file.host),
+        rack=file.rack,
+        version=file.version or facts.version,
+    )
+
+
+def _key_size(way: schema.Partitioner) -> int | None:
+    """Where keys decide and no size is given: 8 bytes, or the mean length of the keys of a map in UTF-8."""
+    if way.map is not None:
+        weights = way.weights or dict.fromkeys(way.map, 1.0)
+        total = sum(weights.values())
+        return max(1, round(sum(len(key.encode()) * weight for key, weight in weights.items()) / total))
+    return 8 if way.keys is not None else None
+
+
+def _partitioner(way: schema.Partitioner) -> model.PartitionerSpec:
+    if way.time_window is not None:
+        return model.PartitionerSpec("time_window", window_s=way.time_window)
+    if way.map is not None:
+        weights = {key: float(weight) for key, weight in way.weights.items()} if way.weights else None
+        return model.PartitionerSpec("map", map=dict(way.map), weights=weights)
+    if way.keys is not None:
+        if isinstance(way.keys, int):
+            return model.PartitionerSpec("keys", keys_count=way.keys)
+        zipf = float(way.keys.zipf) if way.keys.zipf is not None else None
+        return model.PartitionerSpec("keys", keys_count=way.keys.count, zipf=zipf)
+    return model.PartitionerSpec("round" if way.round else "default")
+
+
+def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
+    """A consumer's resolved form; the partitions of ``assign`` are all listed."""
+    partitions: dict[str, list[int]] | None = None
+    topics = list(file.topics or [])
+    if file.assign == "all":
+        partitions = {name: list(range(facts.partitions[name])) for name in topics}
+    elif file.assign is not None and not isinstance(file.assign, str):
+        partitions = {name: sorted(numbers) for name, numbers in file.assign.items()}
+        topics = list(partitions)
+    return model.ConsumerSpec(
+        name=file.name or file.group or "",
+        group=file.group,
+        topics=topics,
+        partitions=partitions,
+        members=file.members,
+        processing_s_per_record=file.processing,
+        poll_timeout_s=file.poll_timeout,
+        config=dict(file.config),
+        host=host(file.host),
+        rack=file.rack,
+        version=file.version or facts.version,
+    )
+
+
+def event(file: schema.Event) -> model.EventSpec:
+    """An event's resolved form."""
+    if file.crash is not None:
+        return model.EventSpec(file.at, "crash", parse_target(file.crash), file.for_)
+    return model.EventSpec(file.at, "elect_preferred_leaders")

@@ -1,0 +1,387 @@
+"""A leader: gathers a quorum, brings learners up to date, orders and commits writes, expires sessions (Leader).
+
+Phases: DISCOVERY (a new epoch, agreed by a quorum), SYNCHRONIZATION (a quorum has what the
+leader has), BROADCAST.  A standalone server is a leader without learners.
+
+Left out: the tracked proposal that closes a learner which answers pings but does not ack.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import ceil
+from typing import TYPE_CHECKING
+
+from kafkasim.zookeeper.learner_handler import LearnerHandler
+from kafkasim.zookeeper.operations import SESSIONEXPIRED, SESSIONMOVED, Outcome
+from kafkasim.zookeeper.packets import (
+    CLOSE,
+    OPEN,
+    Commit,
+    LeaderInfo,
+    LeaderPing,
+    Proposal,
+    Request,
+    Revalidate,
+    Revalidated,
+    Synchronise,
+    UpToDate,
+)
+from kafkasim.zookeeper.prep import Preparation
+from kafkasim.zookeeper.role import Role
+from kafkasim.zookeeper.sessions import SessionTracker
+from kafkasim.zookeeper.sockets import Listener, Socket, SocketOwner
+from kafkasim.zookeeper.transactions import CLOSE_SESSION, Change, Transaction, epoch_of, first_zxid
+
+if TYPE_CHECKING:
+    from kafkasim.zookeeper.client_port import Attachment
+    from kafkasim.zookeeper.server import Server
+
+
+class Leader(Role, Listener):
+    """One term of ``server`` as leader; ``learners`` by server id, in the order in which they came."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self.learners: dict[int, LearnerHandler] = {}
+        self.epoch: int = 0
+        self.tick: int = 0
+        self.proposals: int = 0
+        self.outstanding: deque[Transaction] = deque()
+        self.preparation = Preparation(server.tree)
+        parameters = server.parameters
+        self.tracker = SessionTracker(
+            server.life,
+            server.clock,
+            parameters.tick_ms,
+            self._expire,
+            server.ensemble.trace_sessions,
+            server.ensemble.session_name,
+        )
+        self._write_cost_s = parameters.write_cost_s(server.ensemble.size)
+        self._connections: list[LearnerHandler] = []
+        self._zxid = 0
+        self._open = False
+        self._phase = 0
+        self._began_at = 0.0
+        self._half_ticks = 0
+
+    # The beginning of a term
+
+    def begin(self) -> None:
+        """Open the quorum port and wait for a quorum of followers (a standalone server serves at once)."""
+        server = self.server
+        if server.standalone:
+            self.epoch = server.current_epoch + 1
+            self._lead()
+            return
+        server.life.plan(server.scheduler.now + server.draw_opening_s(), self._listen, None)
+        self._limit_phase()
+
+    def settle(self, epoch: int, zxid: int, began_at: float) -> None:
+        """Serve since long: the half ticks fall on ``began_at`` (s, before the start) plus multiples."""
+        self.epoch = epoch
+        self._zxid = zxid
+        self._phase = 3
+        self._open = True
+        self.serve()
+        self._began_at = began_at
+        self._half_ticks = int(-began_at / (self.server.parameters.tick_s / 2.0))
+        self._plan_half_tick()
+
+    def settled_to(self, zxid: int) -> None:
+        """The settled tree has got one more transaction."""
+        self._zxid = zxid
+
+    def relay_time(self, touched_at: float, latency_s: float) -> float:
+        """When the leader hears (s) of a touch that a follower, ``latency_s`` away, saw before the start."""
+        half_s = self.server.parameters.tick_s / 2.0
+        pings = ceil((touched_at - latency_s - self._began_at) / half_s)
+        return self._began_at + pings * half_s + 2.0 * latency_s
+
+    def listens(self) -> bool:
+        """The quorum port opens a little after the election."""
+        return self._open and not self.over
+
+    def accept(self, socket: Socket) -> SocketOwner:
+        """A learner has connected."""
+        handler = LearnerHandler(self, socket)
+        self._connections.append(handler)
+        return handler
+
+    def _listen(self, _: None) -> None:
+        self._open = not self.over
+
+    def _limit_phase(self) -> None:
+        """A quorum must be there within initLimit ticks, in each phase."""
+        server = self.server
+        limit_s = server.parameters.init_limit * server.parameters.tick_s
+        server.life.plan(server.scheduler.now + limit_s, self._give_up, self._phase)
+
+    def _give_up(self, phase: int) -> None:
+        if not self.over and phase == self._phase:
+            self._resign()
+
+    def learner_came(self, handler: LearnerHandler) -> None:
+        """FOLLOWERINFO: with a quorum of them, oneself included, a new epoch is proposed."""
+        former = self.learners.get(handler.server_id)
+        if former is not None:
+            former.socket.close()
+        self.learners[handler.server_id] = handler
+        if self._phase > 0:
+            handler.socket.send(LeaderInfo(self.epoch))
+            return
+        if len(self.learners) + 1 < self.server.quorum:
+            return
+        newest = max(handler.accepted_epoch for handler in self.learners.values())
+        self.epoch = max(newest, self.server.accepted_epoch) + 1
+        self.server.accepted_epoch = self.epoch
+        self._phase = 1
+        self._limit_phase()
+        for learner in self.learners.values():
+            learner.socket.send(LeaderInfo(self.epoch))
+
+    def epoch_acknowledged(self, handler: LearnerHandler) -> None:
+        """ACKEPOCH: with a quorum of them the learners are brought up to date."""
+        server = self.server
+        if self._phase > 1:
+            self._bring_up(handler)
+            return
+        if (handler.current_epoch, handler.last_zxid) > (server.current_epoch, server.log.last_zxid):
+            self._resign()  # a follower has seen more than its leader
+            return
+        acknowledged = [learner for learner in self.learners.values() if learner.epoch_acknowledged]
+        if len(acknowledged) + 1 < server.quorum:
+            return
+        server.current_epoch = self.epoch
+        self._phase = 2
+        self._limit_phase()
+        for learner in acknowledged:
+            self._bring_up(learner)
+
+    def _bring_up(self, handler: LearnerHandler) -> None:
+        """Choose DIFF, TRUNC or SNAP; from here on the learner gets every proposal and commit."""
+        server = self.server
+        tree = server.tree
+        log = tree.committed_log
+        has = handler.last_zxid
+        known = [transaction.zxid for transaction in log if transaction.zxid <= has]
+        common = known[-1] if known else tree.log_base
+        missing = [transaction for transaction in log if transaction.zxid > has]
+        if has > tree.last_zxid:
+            packet = Synchronise(self.epoch, tree.last_zxid, None, 0)
+            packet.method = "TRUNC"
+        elif has == common:
+            packet = Synchronise(self.epoch, -1, None, 0)
+            packet.committed = missing
+        elif has > tree.log_base and epoch_of(missing[0].zxid) == epoch_of(has):
+            packet = Synchronise(self.epoch, common, None, 0)
+            packet.committed = missing
+            packet.method = "TRUNC"
+        else:
+            snapshot = server.new_tree()
+            snapshot.become(tree)
+            packet = Synchronise(self.epoch, -1, snapshot, tree.size_bytes(server.parameters.snapshot_node_bytes))
+            packet.method = "SNAP"
+        packet.committed = packet.committed + server.applying()
+        packet.outstanding = list(self.outstanding)
+        handler.forwarding = True
+        handler.socket.send(packet)
+
+    def learner_synchronised(self, handler: LearnerHandler) -> None:
+        """The ack of NEWLEADER: with a quorum of them the leader serves."""
+        if self._phase == 3:
+            handler.socket.send(UpToDate())
+            return
+        ready = [learner for learner in self.learners.values() if learner.synchronised]
+        if len(ready) + 1 >= self.server.quorum:
+            self._lead()
+
+    def _lead(self) -> None:
+        """The term begins: every session starts with its full timeout."""
+        server = self.server
+        now = server.scheduler.now
+        self._phase = 3
+        server.accepted_epoch = server.current_epoch = self.epoch
+        self._zxid = first_zxid(self.epoch)
+        server.term_began(server.id, self.epoch)
+        server.tree_is_committed()
+        for session_id, timeout_ms in server.tree.sessions.items():
+            self.tracker.track(session_id, timeout_ms, now, server.id)
+        self.serve()
+        self._began_at = now
+        self._plan_half_tick()
+        server.ensemble.leads(server, self.epoch)
+        for learner in self.learners.values():
+            if learner.synchronised:
+                learner.socket.send(UpToDate())
+
+    # The end of a term
+
+    def learner_lost(self, handler: LearnerHandler) -> None:
+        """A learner's connection has broken."""
+        if handler in self._connections:
+            self._connections.remove(handler)
+        if self.learners.get(handler.server_id) is handler:
+            del self.learners[handler.server_id]
+
+    def end(self) -> None:
+        """Learners see their connections close."""
+        super().end()
+        self.tracker.over = True
+        self._open = False
+        for connection in self._connections:
+            connection.stop()
+        self._connections.clear()
+        self.learners.clear()
+
+    def uncommitted(self) -> list[Transaction]:
+        """What was proposed and not committed."""
+        return list(self.outstanding)
+
+    def _resign(self) -> None:
+        server = self.server
+        if self.serving:
+            server.ensemble.leader_lost(server, "resigns without a quorum", 0)
+        server.leave_role()
+
+    # Every half tick
+
+    def _plan_half_tick(self) -> None:
+        self._half_ticks += 1
+        at = self._began_at + self._half_ticks * self.server.parameters.tick_s / 2.0
+        self.server.life.plan(at, self._half_tick, None)
+
+    def _half_tick(self, _: None) -> None:
+        if self.over:
+            return
+        if self._half_ticks % 2 == 0:
+            self.tick += 1
+            heard = sum(1 for learner in self.learners.values() if learner.heard_in_time())
+            if heard + 1 < self.server.quorum:
+                self._resign()
+                return
+        for learner in self.learners.values():
+            if learner.forwarding:
+                learner.socket.send(LeaderPing())
+        if not self.server.standalone:
+            self._plan_half_tick()
+
+    # Writes
+
+    def write(self, request: Request) -> None:
+        """A write, of an own client or forwarded: to the one thread that prepares."""
+        self.server.compute(self._write_cost_s, self._prepare, request)
+
+    def _prepare(self, request: Request) -> None:
+        if self.over:
+            return
+        attachment = request.attachment
+        assert attachment is not None
+        session_id = attachment.session_id
+        tracker = self.tracker
+        self._zxid += 1
+        zxid = self._zxid
+        outcome = Outcome()
+        changes: list[Change] = []
+        if request.kind == OPEN:
+            tracker.track(session_id, attachment.timeout_ms, self.server.scheduler.now, attachment.server_id)
+            tracker.moved(session_id, attachment.server_id)
+            changes = self.preparation.open_session(session_id, attachment.timeout_ms)
+        elif not tracker.timeout_ms(session_id):
+            outcome = Outcome(error=SESSIONEXPIRED)
+        elif not tracker.belongs(session_id, attachment.server_id):
+            outcome = Outcome(error=SESSIONMOVED)
+        elif request.kind == CLOSE:
+            tracker.closing(session_id)
+            changes = self.preparation.close_session(session_id, zxid)
+        elif request.operation is not None:
+            outcome, changes = self.preparation.write(request.operation, session_id, zxid)
+        self._propose(Transaction(zxid, session_id, changes, outcome, request, request.cause))
+
+    def _expire(self, session_id: int) -> None:
+        """The tracker has given up a session: its end goes the way of all writes."""
+        row = self.server.ensemble.session_expired(self.server, session_id)
+        self.server.compute(self._write_cost_s, self._prepare_expiry, (session_id, row))
+
+    def _prepare_expiry(self, expiry: tuple[int, int]) -> None:
+        if self.over:
+            return
+        session_id, row = expiry
+        self._zxid += 1
+        changes = self.preparation.close_session(session_id, self._zxid)
+        self._propose(Transaction(self._zxid, session_id, changes, Outcome(), None, row))
+
+    def _propose(self, transaction: Transaction) -> None:
+        self.proposals += 1
+        self.outstanding.append(transaction)
+        for learner in self.learners.values():
+            if learner.forwarding:
+                learner.socket.send(Proposal(transaction))
+        self.server.log.append(transaction)
+
+    def flushed(self, transactions: list[Transaction]) -> None:
+        """The leader's own acknowledgement."""
+        if not self.over:
+            self.acknowledged()
+
+    def acknowledged(self) -> None:
+        """Commit, in zxid order, all that a quorum has on its disks."""
+        outstanding = self.outstanding
+        own = self.server.log.last_zxid
+        quorum = self.server.quorum
+        committed: list[Transaction] = []
+        while outstanding:
+            zxid = outstanding[0].zxid
+            acks = 1 if own >= zxid else 0
+            for learner in self.learners.values():
+                if learner.acked_zxid >= zxid:
+                    acks += 1
+            if acks < quorum:
+                break
+            committed.append(outstanding.popleft())
+        if not committed:
+            return
+        for learner in self.learners.values():
+            if learner.forwarding:
+                learner.socket.send(Commit(committed[-1].zxid, len(committed)))
+        for transaction in committed:
+            self.server.commit(transaction)
+
+    def applied(self, zxid: int) -> None:
+        """The tree has caught up: change records are not needed any more."""
+        self.preparation.applied(zxid)
+
+    # Sessions
+
+    def touched(self, session_id: int) -> None:
+        """An own client: at once."""
+        now = self.server.scheduler.now
+        self.tracker.touch(session_id, now, now, self.server.id)
+
+    def touches_reported(self, server_id: int, touches: list[tuple[int, float]]) -> None:
+        """A follower's touch table: they count from now."""
+        now = self.server.scheduler.now
+        for session_id, touched_at in touches:
+            self.tracker.touch(session_id, now, touched_at, server_id)
+
+    def revalidate(self, attachment: Attachment, session_id: int) -> None:
+        """An own client wants its old session."""
+        self.server.port.revalidated(attachment, session_id, self._valid(session_id, self.server.id))
+
+    def revalidation_asked(self, handler: LearnerHandler, packet: Revalidate) -> None:
+        """A follower's client wants its old session."""
+        timeout_ms = self._valid(packet.session_id, handler.server_id)
+        handler.socket.send(Revalidated(packet.attachment, packet.session_id, timeout_ms))
+
+    def session_changed(self, change: Change) -> None:
+        """The end of a session has been applied."""
+        if change.kind == CLOSE_SESSION:
+            self.tracker.remove(change.owner)
+
+    def _valid(self, session_id: int, server_id: int) -> int:
+        now = self.server.scheduler.now
+        if not self.tracker.touch(session_id, now, now, server_id):
+            return 0
+        self.tracker.moved(session_id, server_id)
+        return self.tracker.timeout_ms(session_id)

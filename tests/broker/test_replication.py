@@ -1,0 +1,206 @@
+"""Produce, replicate, commit, answer: the data path of brokers without their control plane."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafkasim.protocol import (
+    NONE,
+    NOT_ENOUGH_REPLICAS,
+    NOT_LEADER_OR_FOLLOWER,
+    OUT_OF_ORDER_SEQUENCE_NUMBER,
+    REQUEST_TIMED_OUT,
+    UNKNOWN_LEADER_EPOCH,
+)
+from tests.broker.replication_world import Wire, World
+
+
+def settled(world):
+    world.env.run(until=0.9)
+    return world
+
+
+def test_acks_all_is_answered_after_the_followers_next_fetch():
+    world = settled(World())
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    all_, one = wire.produce(1.0, tp), None
+    world.env.run(until=1.1)
+    answered, request = wire.answers[0]
+    assert request is all_ and request.partitions[0].error == NONE
+    leader = world.nodes[1].partition(tp)
+    # One way to the leader, data to the follower, its next fetch back, the answer: four one-way latencies at least.
+    assert 1.0 + 4 * 100e-6 < answered < 1.0 + 0.002
+    assert leader.high_watermark == 10 == leader.log.log_end_offset
+    one = wire.produce(1.2, tp, first=10, acks=1)
+    world.env.run(until=1.3)
+    assert wire.answers[1][1] is one
+    assert wire.answers[1][0] - 1.2 < answered - 1.0 - 2 * 100e-6
+    assert [base for _, _, base in world.nodes[1].listener.commits] == [0, 10]
+
+
+def test_followers_copy_the_very_batches():
+    world = settled(World())
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    for i in range(50):
+        wire.produce(1.0 + i * 0.001, tp, first=10 * i)
+    world.env.run(until=3.0)
+    logs = [node.partition(tp).log for node in world.nodes.values()]
+    assert logs[0].log_end_offset == 500
+    for log in logs[1:]:
+        assert [id(b) for b in log.batches] == [id(b) for b in logs[0].batches]
+        assert log.epochs == [0]
+
+
+def test_one_request_in_processing_per_connection():
+    world = settled(World())
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    for i in range(5):
+        wire.produce(1.0, tp, first=10 * i)
+    world.env.run(until=1.0004)
+    assert world.nodes[1].partition(tp).log.log_end_offset == 10
+    world.env.run(until=2.0)
+    times = [at for at, _ in wire.answers]
+    round_trip = times[0] - 1.0
+    # The next one waits in the socket until the answer has left: each is a replication round trip of its own.
+    assert all(b - a > 0.5 * round_trip for a, b in zip(times, times[1:], strict=False))
+
+
+def test_an_idle_follower_fetches_twice_a_second():
+    world = World()
+    world.env.run(until=10.0)
+    requests = world.nodes[2].fetchers[1].requests
+    assert requests == pytest.approx(20, abs=1)
+
+
+def test_a_dead_follower_holds_the_high_watermark_until_it_leaves_the_isr():
+    world = settled(World())
+    tp = world.tps[0]
+    world.nodes[3].fetchers[1].shut_down()
+    wire = Wire(world, 1)
+    wire.produce(1.0, tp)
+    world.env.run(until=5.0)
+    leader = world.nodes[1].partition(tp)
+    assert leader.high_watermark == 0 and not wire.answers
+    assert leader.lagging(20.0, 30.0) == [] and leader.lagging(31.5, 30.0) == [3]
+    # The controller's removal bumps the epoch; the same leader keeps what it knows of its followers.
+    leader.become_leader(1, 1, (1, 2, 3), (1, 2), world.env.now)
+    for state in leader.followers:
+        if state.broker_id == 3:
+            state.last_caught_up = -1e9
+    world.nodes[1].replicas.live = frozenset((1, 2))
+    world.nodes[1].replicas.advance(leader, world.env.now)
+    assert leader.high_watermark == 10
+    world.env.run(until=5.1)
+    assert wire.answers[0][1].partitions[0].error == NONE
+
+
+def test_the_gate_of_3_7_freezes_the_high_watermark_below_min_isr():
+    for gated, high_watermark in ((True, 0), (False, 10)):
+        world = settled(World(min_isr=2, gated=gated))
+        tp = world.tps[0]
+        leader = world.nodes[1].partition(tp)
+        leader.become_leader(1, 1, (1, 2, 3), (1,), 0.9)
+        world.nodes[1].replicas.live = frozenset((1,))  # dead followers outside the ISR hold nothing (3.6)
+        wire = Wire(world, 1)
+        all_ = wire.produce(1.0, tp)
+        one = wire.produce(1.1, tp, acks=1)
+        world.nodes[2].fetchers[1].shut_down()
+        world.nodes[3].fetchers[1].shut_down()
+        world.env.run(until=2.0)
+        assert all_.partitions[0].error == NOT_ENOUGH_REPLICAS
+        assert one.partitions[0].error == NONE
+        assert leader.high_watermark == high_watermark, gated
+
+
+def test_a_parked_produce_times_out_and_keeps_its_data():
+    world = settled(World())
+    tp = world.tps[0]
+    world.nodes[3].fetchers[1].shut_down()
+    wire = Wire(world, 1)
+    request = wire.produce(1.0, tp, timeout=2.0)
+    world.env.run(until=4.0)
+    assert request.partitions[0].error == REQUEST_TIMED_OUT
+    assert wire.answers[0][0] == pytest.approx(3.0, abs=0.001)
+    assert world.nodes[1].partition(tp).log.log_end_offset == 10
+
+
+def test_sequences_are_checked_and_duplicates_answered_without_append():
+    world = settled(World())
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    first = wire.produce(1.0, tp, producer_id=7, sequence=0)
+    again = wire.produce(1.1, tp, producer_id=7, sequence=0)
+    gap = wire.produce(1.2, tp, producer_id=7, sequence=20)
+    good = wire.produce(1.3, tp, producer_id=7, sequence=10)
+    world.env.run(until=2.0)
+    assert [r.partitions[0].error for r in (first, again, gap, good)] == [NONE, NONE, OUT_OF_ORDER_SEQUENCE_NUMBER, NONE]
+    assert world.nodes[1].partition(tp).log.log_end_offset == 20
+
+
+def test_a_follower_that_asks_too_early_backs_off_and_stalls_acks_all():
+    world = settled(World(factor=3))
+    tp = world.tps[0]
+    # Broker 2 takes over; broker 3 hears of it first and asks with an epoch that 2 does not know yet.
+    world.nodes[1].server.shut_down(0)
+    world.nodes[3].follow(tp, 2, 1, (1, 2, 3))
+    world.env.run(until=0.95)
+    world.nodes[2].lead(tp, 1, (1, 2, 3), (2, 3))
+    at, _, error = world.nodes[3].notes.backoffs[0]
+    assert error in (UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER)
+    wire = Wire(world, 2)
+    wire.produce(1.0, tp)
+    world.env.run(until=3.0)
+    # replica.fetch.backoff.ms = 1000 from the refusal on.
+    assert at + 1.0 < wire.answers[0][0] < at + 1.01
+
+
+def test_a_diverging_tail_is_cut_by_epoch():
+    world = settled(World(brokers=2, factor=2))
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    wire.produce(1.0, tp)
+    world.env.run(until=1.5)
+    world.nodes[2].fetchers[1].shut_down()
+    lost = wire.produce(2.0, tp, first=10, acks=1)
+    world.env.run(until=2.5)
+    assert lost.partitions[0].error == NONE
+    world.nodes[2].lead(tp, 1, (1, 2), (2,))
+    other = Wire(world, 2)
+    other.produce(2.6, tp, first=20)
+    world.env.run(until=2.9)
+    world.nodes[1].follow(tp, 2, 1, (1, 2))
+    world.env.run(until=4.0)
+    assert world.nodes[1].notes.cuts == [(1, [(10, 10)])]
+    a, b = (world.nodes[n].partition(tp).log for n in (1, 2))
+    assert [id(x) for x in a.batches] == [id(x) for x in b.batches]
+    assert a.epochs == b.epochs == [0, 1]
+
+
+def test_a_killed_leader_resets_its_clients_after_one_latency():
+    world = settled(World())
+    wire = Wire(world, 1)
+    wire.produce(1.0, world.tps[0])
+    world.env.run(until=1.5)
+    world.nodes[1].server.shut_down(5)
+    world.env.run(until=2.0)
+    assert wire.lost_at == pytest.approx(1.5 + 100e-6)
+    assert wire.connection.cause == 5
+
+
+def test_internal_appends_wait_for_the_high_watermark_or_their_own_limit():
+    from kafkasim.protocol import RecordBatch
+
+    world = settled(World())
+    tp = world.tps[0]
+    node = world.nodes[1]
+    node.replicas.append_internal(tp, RecordBatch(-1, 0, 1, 100, 0.9, 0.9, -1, -1, -1), 1, 5.0)
+    world.env.run(until=1.0)
+    assert node.listener.internal[1][0] == NONE
+    world.nodes[2].fetchers[1].shut_down()
+    node.replicas.append_internal(tp, RecordBatch(-1, 0, 1, 100, 1.0, 1.0, -1, -1, -1), 2, 5.0)
+    world.env.run(until=7.0)
+    error, at = node.listener.internal[2]
+    assert error == REQUEST_TIMED_OUT and at == pytest.approx(6.0, abs=0.001)
