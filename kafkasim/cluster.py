@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafkasim.applications import make_member, make_producer
 from kafkasim.broker.broker import Broker
 from kafkasim.broker.partition import Partition
-from kafkasim.clients.building import make_member, make_producer
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import Board, BrokerCollector, ClientCollector, WaitingTimes
@@ -44,11 +44,12 @@ class Group:
     partitions: list[TopicPartition]
     members: list[ConsumerMember] = field(default_factory=list)
 
-    def owner(self, tp: TopicPartition) -> ConsumerMember | None:
-        """The member that owns ``tp`` now."""
+    def position(self, tp: TopicPartition) -> int | None:
+        """The position of the member that owns ``tp`` now; None when nobody does or it has none yet."""
         for member in self.members:
-            if tp in member.owned():
-                return member
+            position = member.position(tp)
+            if position >= 0:
+                return position
         return None
 
 
@@ -224,7 +225,7 @@ class Cluster(Directory, WaitingTimes):
                 broker_id == initial, INITIAL_CONTROLLER_EPOCH, states, epochs, controller_id=initial
             )
             for path, kind in broker.controller.settled_watches():
-                ensemble.settled_watch(broker.zookeeper, path, kind)
+                broker.zookeeper.watch_settled(path, kind == "children")
         for tp in self.topics.all():
             self.board.refresh(tp.index)
 
@@ -288,8 +289,7 @@ class Cluster(Directory, WaitingTimes):
         leader = self.board.leader_of(tp.index)
         if leader is None:
             return 0
-        owner = group.owner(tp)
-        position = owner.position(tp) if owner is not None else None
+        position = group.position(tp)
         return max(0, leader.high_watermark - (position if position is not None else 0))
 
     def _longest_replica(self, tp: TopicPartition) -> Partition | None:
@@ -328,10 +328,9 @@ class Cluster(Directory, WaitingTimes):
                 if waiting is not None:
                     times.append(waiting)
         replica = self._longest_replica(tp)
-        owner = self.groups[group].owner(tp)
-        if replica is not None and owner is not None:
-            position = owner.position(tp)
-            if position is not None and position < replica.log.log_end_offset:
+        position = self.groups[group].position(tp)
+        if replica is not None and position is not None:
+            if position < replica.log.log_end_offset:
                 position = max(position, replica.log.trimmed_offset)
                 batch = replica.log.batches[replica.log.index_of(position)]
                 if batch.stream >= 0:
@@ -345,7 +344,7 @@ class Cluster(Directory, WaitingTimes):
             if tp not in group.partitions:
                 continue
             if group.spec.group is None:
-                position = group.members[0].position(tp)
+                position = group.position(tp)
                 lowest = min(lowest, position if position is not None else 0)
             else:
                 lowest = min(lowest, self.committed(group.name, tp))
@@ -413,8 +412,7 @@ class Cluster(Directory, WaitingTimes):
         positions: dict[str, tuple[int, int]] = {}
         for group in self.groups.values():
             if tp in group.partitions:
-                owner = group.owner(tp)
-                at = owner.position(tp) if owner is not None else None
+                at = group.position(tp)
                 first = self.client_collector.first_positions.get((group.name, tp.index), 0)
                 at = self.client_collector.last_delivered.get((group.name, tp.index), first) if at is None else at
                 positions[group.name] = (first, max(at, first))
@@ -429,8 +427,7 @@ class Cluster(Directory, WaitingTimes):
             spans: dict[str, list[tuple[float, float, int]]] = {}
             for tp in group.partitions:
                 replica = self._longest_replica(tp)
-                owner = group.owner(tp)
-                position = owner.position(tp) if owner is not None else None
+                position = group.position(tp)
                 if replica is None:
                     continue
                 log = replica.log

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.clients.monitor import ClientMonitor
@@ -34,6 +36,7 @@ class Client:
         self.learned: dict[int, int] = {}
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WaitingTimes:
     """Who can say since when the oldest record of a partition waits (the cluster implements it)."""
 
@@ -395,8 +398,6 @@ class ClientCollector(ClientMonitor):
         who = self.clients[client]
         if generation > self.generations.get(who.name, -1):
             self.generations[who.name] = generation
-            if generation > 0:
-                self._timeline.add(now, f"group {who.name}", "rebalanced", f"generation {generation}", cause or None)
         for tp in partitions:
             self._tracker(client, tp).start(now)
 
@@ -426,7 +427,7 @@ class ClientCollector(ClientMonitor):
         return row
 
     def _learn(self, who: Client, detail: str, row: int) -> None:
-        name = detail.split(" ", 1)[0]
-        topic, _, number = name.rpartition("-")
-        if number.isdigit() and self._topics.has(topic):
-            who.learned[self._topics.partition(topic, int(number)).index] = row
+        for name in detail.replace(",", " ").split():
+            topic, _, number = name.rpartition("-")
+            if number.isdigit() and self._topics.has(topic):
+                who.learned[self._topics.partition(topic, int(number)).index] = row

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.hosts.host import Host
 from kafkasim.network import Channel, Network
 from kafkasim.protocol import Request
@@ -19,6 +21,7 @@ CONNECTING: Final = 1
 OPEN: Final = 2
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ConnectionOwner:
     """What a client implements; every call happens at the simulated moment of the event."""
 
@@ -39,6 +42,7 @@ class ConnectionOwner:
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Server:
     """What a broker's socket server implements."""
 
@@ -59,6 +63,7 @@ class Server:
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Directory:
     """Where a node id leads: implemented by the cluster."""
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.stations import Job
 from kafkasim.kernel.streams import Stream, Streams
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Message(Job):
     """Anything with a size that travels; ``size_bytes`` includes the protocol's framing."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.network import Message
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ class TopicPartition:
         return self.name
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RecordBatch:
     """A record batch (v2) as it is stored, replicated and read: a count, bytes and times.
 
@@ -175,6 +178,7 @@ class RecordBatch:
         self.committed: bool = False
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Request(Message):
     """A request on its way to a broker and back.
 
@@ -260,6 +264,7 @@ class FetchPartition:
         self.diverging_end_offset: int = -1
         self.leader_hint: int = -1
         self.leader_epoch_hint: int = -1
+        self.cause: int = 0
 
 
 class FetchRequest(Request):

@@ -96,7 +96,7 @@ class Broker:
         self._life = 0
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)
-        self._events = ReplicaEvents(broker_id, monitor, self.metadata)
+        self._events = ReplicaEvents(broker_id, monitor, self.metadata, timeline)
         self.replicas = self._make_replicas()
         self.server = self._make_server()
         self.replicas.server = self.server
@@ -277,7 +277,7 @@ class Broker:
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(self._recover_logs())
-        outcome = (yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)]))[0]
+        outcome = (yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause))[0]
         if life != self._life:
             return
         if outcome.error is not None:

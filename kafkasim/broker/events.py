@@ -18,7 +18,8 @@ from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
 class ReplicaEvents(ReplicaListener):
     """The replica manager's listener: collectors hear of batches, the ISR manager of who caught up."""
 
-    def __init__(self, broker_id: int, monitor: BrokerMonitor, metadata: MetadataCache) -> None:
+    def __init__(self, broker_id: int, monitor: BrokerMonitor, metadata: MetadataCache, timeline: Timeline) -> None:
+        self._timeline = timeline
         self.isr_manager: IsrManager | None = None
         self.pending: dict[int, Callable[[int], None]] = {}
         self._broker_id = broker_id
@@ -35,11 +36,16 @@ class ReplicaEvents(ReplicaListener):
         if not partition.internal:
             self._monitor.committed(self._broker_id, partition, batch, now)
 
-    def may_expand(self, partition: Partition, broker_id: int, now: float) -> None:
+    def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
         """A follower has caught up: propose it for the ISR."""
-        if self.isr_manager is not None:
-            grown = tuple(b for b in partition.replicas if b in partition.in_sync_replicas or b == broker_id)
-            self.isr_manager.propose(partition, grown, partition.epoch_cause)
+        if self.isr_manager is None or self.isr_manager.proposed(partition):
+            return
+        row = self._timeline.add(
+            now, f"broker {broker_id}", "caught_up", f"{partition.tp} at offset {partition.log.log_end_offset}",
+            cause or None, merge=partition.internal,
+        )  # fmt: skip
+        grown = tuple(b for b in partition.replicas if b in partition.in_sync_replicas or b == broker_id)
+        self.isr_manager.propose(partition, grown, row)
 
     def internal_done(self, number: int, error: int, now: float) -> None:
         """An append of the group coordinator has ended."""
@@ -90,14 +96,6 @@ class FetcherEvents(FetcherListener):
             now, self._actor, "fetch_backoff", f"{partition.tp} {ERROR_NAMES[error]}", partition.epoch_cause or None,
             merge=partition.internal,
         )  # fmt: skip
-
-    def caught_up(self, partition: Partition, now: float) -> None:
-        """A follower has reached its leader's end (noted for topics of the scenario only)."""
-        if not partition.internal and partition.epoch_cause:
-            self._timeline.add(
-                now, self._actor, "caught_up", f"{partition.tp} at offset {partition.log.log_end_offset}",
-                partition.epoch_cause, merge=False,
-            )  # fmt: skip
 
 
 class ReplicatedOffsets(OffsetsStore):

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
@@ -49,6 +51,7 @@ class FetcherSettings:
         self.wake_up_s: float = 0.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FetcherListener:
     """What fetchers tell their broker."""
 
@@ -64,10 +67,6 @@ class FetcherListener:
         """A partition is delayed after an error."""
         raise NotImplementedError
 
-    def caught_up(self, partition: Partition, now: float) -> None:
-        """A follower has reached the end that its leader had."""
-        raise NotImplementedError
-
 
 class FollowedPartition:
     """One partition of a fetcher: its record in the session, and until when it is delayed."""
@@ -78,7 +77,6 @@ class FollowedPartition:
         self.delayed_until: float = 0.0
         self.delayed: bool = False
         self.failed: bool = False
-        self.catching_up: bool = True
 
 
 class ReplicaFetcher(ConnectionOwner):
@@ -126,6 +124,7 @@ class ReplicaFetcher(ConnectionOwner):
         fetch.current_leader_epoch = partition.leader_epoch
         fetch.last_fetched_epoch = partition.log.latest_epoch()
         fetch.max_bytes = self.settings.partition_max_bytes
+        fetch.cause = partition.epoch_cause
         followed = FollowedPartition(partition, fetch)
         self.followed[partition.tp.index] = followed
         self._fresh.append(followed)
@@ -333,9 +332,6 @@ class ReplicaFetcher(ConnectionOwner):
             fetch.last_fetched_epoch = log.epochs[-1]
             self._changed.append(fetch)
             self.listener.replicated(partition, size)
-        if followed.catching_up and fetch.high_watermark <= end:
-            followed.catching_up = False
-            self.listener.caught_up(partition, self._scheduler.now)
         _empty(fetch)
         return at
 

@@ -57,9 +57,13 @@ class IsrManager(ConnectionOwner):
         self._planned = False
         self._generation = 0
 
+    def proposed(self, partition: Partition) -> bool:
+        """Whether a change of this partition is on its way."""
+        return partition.tp.index in self._unsent or partition.tp.index in self._sent
+
     def propose(self, partition: Partition, isr: tuple[int, ...], cause: int) -> None:
         """Propose ``isr`` for a partition led here; one change at a time a partition."""
-        if partition.tp.index in self._unsent or partition.tp.index in self._sent:
+        if self.proposed(partition):
             return
         partition.pending_isr = isr
         item = AlterPartitionItem(partition.tp, partition.leader_epoch, isr, partition.partition_epoch, cause)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.broker.partition import LEADER, InternalWaiting, Partition, Waiting
 from kafkasim.broker.purgatory import Parked, Purgatory
 from kafkasim.broker.sessions import FetchSession, SessionPartition
@@ -60,6 +62,7 @@ class ReplicaCosts:
         self.completion_s: float = 0.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ReplicaListener:
     """What the replica manager tells the rest of the broker and the collectors."""
 
@@ -71,8 +74,8 @@ class ReplicaListener:
         """The high watermark has passed a batch for the first time anywhere."""
         raise NotImplementedError
 
-    def may_expand(self, partition: Partition, broker_id: int, now: float) -> None:
-        """A follower outside the ISR has caught up."""
+    def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
+        """A follower outside the ISR has caught up; ``cause`` is what made it follow."""
         raise NotImplementedError
 
     def internal_done(self, number: int, error: int, now: float) -> None:
@@ -416,8 +419,13 @@ class ReplicaManager:
             enough = size > 0 or request.max_wait_s <= 0.0 or self._urgent(request)
         if request.replica_id >= 0:
             session.last_fetch_at = now
+            retried = session.out_of_sync
+            session.out_of_sync = []
             for fetch in request.changed:
                 self._note_follower(session, request.replica_id, fetch, now)
+            for fetch in retried:
+                if fetch not in request.changed:
+                    self._note_follower(session, request.replica_id, fetch, now)
         if enough:
             self._answer_fetch(session, request, size)
         else:
@@ -553,11 +561,14 @@ class ReplicaManager:
         if state is None:
             return
         state.session = session
-        if not partition.note_fetch(state, fetch.fetch_offset, now):
-            return
-        if not state.in_sync and partition.may_join(state, self.live):
-            self.listener.may_expand(partition, replica_id, now)
-        self.advance(partition, now)
+        moved = partition.note_fetch(state, fetch.fetch_offset, now)
+        if not state.in_sync:
+            # Looked at again at every fetch, also when nothing has changed.
+            session.out_of_sync.append(fetch)
+            if partition.may_join(state, self.live):
+                self.listener.may_expand(partition, replica_id, now, fetch.cause)
+        if moved:
+            self.advance(partition, now)
 
     def _urgent(self, request: FetchRequest) -> bool:
         """An error or a diverging epoch answers the whole fetch at once."""

@@ -41,6 +41,7 @@ class FetchSession:
         self.dirty: list[SessionPartition] = []
         self.watermark_dirty: list[SessionPartition] = []
         self.parked: FetchRequest | None = None
+        self.out_of_sync: list[FetchPartition] = []
         self.last_fetch_at: float = 0.0
         self.closed: bool = False
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import insort
 
-from kafkasim.clients.batch_size import upper_bound_bytes
 from kafkasim.clients.buffer_pool import BufferPool
 from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
@@ -29,7 +28,7 @@ class AccumulatorSettings:
 
     def __init__(
         self, batch_size: int, linger_ms: int, delivery_timeout_ms: int, buffer_memory: int, index_by_node: bool,
-        skips_backoff: bool,
+        skips_backoff: bool, availability_timeout_ms: int = 0,
     ) -> None:  # fmt: skip
         self.batch_size: int = max(batch_size, 1)
         self.linger_ms: int = linger_ms
@@ -37,6 +36,15 @@ class AccumulatorSettings:
         self.buffer_memory: int = buffer_memory
         self.index_by_node: bool = index_by_node
         self.skips_backoff: bool = skips_backoff
+        self.availability_timeout_ms: int = availability_timeout_ms
+
+
+class NodeLatency:
+    """When a node last had data that was ready, and when it last took some (ms)."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.ready_ms: int = now_ms
+        self.drain_ms: int = now_ms
 
 
 class ContentReader:
@@ -85,6 +93,10 @@ class RecordAccumulator:
         self.unknown_leader: bool = False
         self.used_queues: int = 0
         self.stats: list[tuple[int, int]] = []
+        self.stats_queues: int = 0
+        self.excluded: list[int] = []
+        self.all_leaders_known: bool = False
+        self._latencies: dict[int, NodeLatency] = {}
         self._metadata = metadata
         self._metadata_changes: int = -1
         self._backoff = backoff
@@ -132,6 +144,7 @@ class RecordAccumulator:
         self._metadata_changes = metadata.changes
         self._node_partitions = {}
         by_index = self.by_index
+        known = True
         for queue in self.queues:
             queue.leader = metadata.leader(queue.tp)
             queue.leader_epoch = metadata.leader_epoch(queue.tp)
@@ -142,6 +155,8 @@ class RecordAccumulator:
                     member = by_index.get(tp.index)
                     if member is not None:
                         member.drain_position = position
+            known = known and queue.leader >= 0
+        self.all_leaders_known = known
 
     def ready(self, now_ms: int) -> bool:
         """Find the nodes with something to send; True if there is one (or a leader is unknown)."""
@@ -154,6 +169,8 @@ class RecordAccumulator:
         skips = self.settings.skips_backoff
         at_once = self.closing or self.flushing or self.pool.waiting_bytes > 0
         stats: list[tuple[int, int]] = []
+        excluded: list[int] = []
+        available_ms = self.settings.availability_timeout_ms
         for queue in self.active:
             batches = queue.batches
             batch = batches[0]
@@ -165,7 +182,10 @@ class RecordAccumulator:
                 unknown = True
                 continue
             length = len(batches)
-            stats.append((queue.position, length))
+            if available_ms > 0 and self._is_slow(leader, available_ms):
+                excluded.append(queue.position)
+            else:
+                stats.append((queue.position, length))
             waited_ms = now_ms - batch.last_attempt_ms
             attempts = batch.attempts
             if attempts == 0:
@@ -192,7 +212,24 @@ class RecordAccumulator:
         self.next_check_ms = next_check_ms
         self.unknown_leader = unknown
         self.stats = stats
+        self.excluded = excluded
+        self.stats_queues = self.used_queues
         return bool(nodes) or unknown
+
+    def _is_slow(self, node: int, available_ms: int) -> bool:
+        latency = self._latencies.get(node)
+        return latency is not None and latency.ready_ms - latency.drain_ms > available_ms
+
+    def note_latency(self, node: int, now_ms: int, drained: bool) -> None:
+        """``node`` has data that is ready; ``drained``: and takes it (``partitioner.availability.timeout.ms``)."""
+        if self.settings.availability_timeout_ms <= 0:
+            return
+        latency = self._latencies.get(node)
+        if latency is None:
+            latency = self._latencies[node] = NodeLatency(now_ms)
+        if drained:
+            latency.drain_ms = now_ms
+        latency.ready_ms = now_ms
 
     def next_change_ms(self, now_ms: int) -> int:
         """The shortest time until a waiting batch becomes sendable by time alone: for a thread that would spin."""
@@ -374,5 +411,3 @@ class RecordAccumulator:
 def _turn_of(candidate: tuple[int, PartitionQueue]) -> int:
     return candidate[0]
 
-
-__all__ = ["AccumulatorSettings", "ContentReader", "RecordAccumulator", "upper_bound_bytes"]

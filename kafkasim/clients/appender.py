@@ -315,6 +315,7 @@ class StreamAppender(BulkAppender):
     def _resume(self, now: float) -> bool:
         queue = self._blocked_queue
         assert queue is not None
+        gave_up = False
         if self._may_resume(now):
             at = now
         elif now >= self.blocked_until:
@@ -324,6 +325,7 @@ class StreamAppender(BulkAppender):
             self._accumulator.pool.give_up()
             self._refused.refused(queue, queue.stream, queue.cursor, arrivals.time_of(queue.cursor))
             queue.cursor += 1
+            gave_up = True
         else:
             return False
         reason = self.blocked
@@ -332,7 +334,7 @@ class StreamAppender(BulkAppender):
         self.blocked = FREE
         self.accept_from = at
         self._blocked_queue = None
-        if at == now and self.blocked_until > at:
+        if not gave_up:
             intended = self._arrivals[queue.slot].time_of(queue.cursor)
             self._open(queue, queue.stream, queue.cursor, intended, at, base_ms)
         for other in self._accumulator.queues:

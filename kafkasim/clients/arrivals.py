@@ -13,6 +13,7 @@ from math import inf
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kafkasim.clients.batch_size import ConstantSize
 from kafkasim.kernel.streams import Stream
@@ -30,6 +31,10 @@ class Arrivals:
 
     def count_before(self, time: float) -> int:
         """Records with an intended time < ``time``: what was created when a run stops there."""
+        raise NotImplementedError
+
+    def count_before_capped(self, time: float, number: int) -> int:
+        """The smaller of ``number`` and :meth:`count_before`; draws no further than to know that."""
         raise NotImplementedError
 
     def time_of(self, number: int) -> float:
@@ -166,12 +171,12 @@ class TimeBlocks:
         """Intended time of the first paced record."""
         return self._first_s
 
-    def block(self) -> tuple[np.ndarray, float]:
+    def block(self) -> tuple[npt.NDArray[np.float64], float]:
         """The next times and the horizon they reach (inf when the stream has ended)."""
         if self._poisson:
             gaps = self._draws.generator.exponential(self._period_s, BLOCK)
             gaps[0] += self._last_s
-            times = np.cumsum(gaps)
+            times: npt.NDArray[np.float64] = np.cumsum(gaps)
         else:
             times = self._first_s + np.arange(self._drawn, self._drawn + BLOCK) * self._period_s
         self._drawn += BLOCK
@@ -197,7 +202,7 @@ class SingleSource(Source):
 class Placement:
     """Which partition each record of a load belongs to, where that is a property of the load."""
 
-    def place(self, times: np.ndarray, first: int) -> np.ndarray:
+    def place(self, times: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.int64]:
         """Partition numbers of the records ``first``, ``first + 1`` … with these intended times."""
         raise NotImplementedError
 

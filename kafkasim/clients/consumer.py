@@ -296,6 +296,9 @@ class ConsumerMember(ConsumerOwner):
             if self._closed:
                 return
             if blocked:
+                if self.network.readable() and not self._asleep(now):
+                    self._net.poll(now)
+                    continue
                 self._wait(now, False)
                 return
             if self._return_records(now):
@@ -339,16 +342,17 @@ class ConsumerMember(ConsumerOwner):
     def _wait(self, now: float, in_fetches: bool) -> None:
         """Wait for the network, until the next thing that time alone brings."""
         membership = self.membership
-        if membership is not None and not in_fetches:
-            sleep_until = 0.0
-            if membership.finder.asleep:
-                sleep_until = membership.finder.resume_at
-            elif membership.offsets_resume_at > now:
-                sleep_until = membership.offsets_resume_at
-            if sleep_until > now:
-                self._plan_resume(sleep_until)  # asleep: what comes meanwhile waits in the sockets
-                return
+        if membership is not None and not in_fetches and self._asleep(now):
+            # What comes meanwhile waits in the sockets.
+            self._plan_resume(membership.sleeps_until)
+            return
         self._settle(now, in_fetches)
+        if self.network.readable() and self._resume_at == NEVER:
+            self._plan_resume(self._host.compute(now, self._request_s))
+
+    def _asleep(self, now: float) -> bool:
+        membership = self.membership
+        return membership is not None and membership.sleeps_until > now
 
     def _settle(self, now: float, in_fetches: bool) -> None:
         """Plan the next thing that time alone brings; until then all is calm, if nothing is unsettled."""

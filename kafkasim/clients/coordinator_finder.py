@@ -131,7 +131,9 @@ class CoordinatorFinder:
                 return self.known(now)
 
     def _reachable(self, now: float) -> bool:
-        if self.node != UNKNOWN and self._network.unavailable(self.node, now):
+        if self.node == UNKNOWN:
+            return False
+        if self._network.unavailable(self.node, now):
             self.forget(True)
             return False
         return True

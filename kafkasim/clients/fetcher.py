@@ -125,7 +125,8 @@ class Fetcher:
         if old_leader >= 0:
             self._session(old_leader).changed[state.index] = state
         if state.leader < 0:
-            self._leaderless[state.index] = state
+            if state.state == FETCHING:
+                self._leaderless[state.index] = state
         elif state.leader != old_leader:
             self._session(state.leader).changed[state.index] = state
 
@@ -290,7 +291,10 @@ class Fetcher:
                     self.buffer.append(state)
                     session.changed[state.index] = state
         if hints:
-            for tp in self._metadata.update_leaders(hints):
+            learned = self._metadata.update_leaders(hints)
+            if learned:
+                self._network.network.note_learned([tp.name for tp in learned], request.cause)
+            for tp in learned:
                 self._positions.follow_leader(states[tp.index])
 
     def _refused(

@@ -156,7 +156,7 @@ class Membership:
         if self._heartbeat_on:
             now_ms = self._clock.ms(now)
             self._poll_due_ms = now_ms + self._settings.max_poll_interval_ms
-            if now_ms >= self.heartbeat_due_ms and self.finder.known(now):
+            if now_ms >= self.heartbeat_due_ms and not self.finder.searching and self.finder.known(now):
                 self.heartbeat_thread(now)
 
     def due_ms(self) -> int:
@@ -167,6 +167,11 @@ class Membership:
         if self._heartbeat_on and self.state >= COMPLETING:
             due_ms = min(due_ms, self.heartbeat_due_ms)
         return due_ms
+
+    @property
+    def sleeps_until(self) -> float:
+        """When the application thread's back-off inside the poll ends (s); 0 when it is not in one."""
+        return self.finder.resume_at if self.finder.asleep else self.offsets_resume_at
 
     def active(self, now: float) -> bool:
         """One pass of the join, without blocking; True while the member is in a stable generation."""

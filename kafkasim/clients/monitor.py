@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.protocol import RecordBatch, TopicPartition
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ClientMonitor:
     """Told of everything that a client feels; the run's collectors derive from it.
 

@@ -13,6 +13,7 @@ from math import floor
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kafkasim.clients.accumulator import RecordAccumulator
 from kafkasim.clients.arrivals import Placement
@@ -68,20 +69,20 @@ class KeyPlacement(Placement):
             raise ValueError("keyed records need at least one key")
         self._table = np.asarray(partitions, dtype=np.int64)
         self._generator = draws.generator
-        self._cumulative: np.ndarray | None = None
+        self._cumulative: npt.NDArray[np.float64] | None = None
         if weights is not None:
             if len(weights) != len(partitions) or min(weights) < 0.0 or sum(weights) <= 0.0:
                 raise ValueError("the weights of keys must be as many as keys, not negative, and not all zero")
             cumulative = np.cumsum(np.asarray(weights, dtype=np.float64))
             self._cumulative = cumulative / cumulative[-1]
 
-    def place(self, times: np.ndarray, first: int) -> np.ndarray:
+    def place(self, times: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.int64]:
         if self._cumulative is None:
             keys = self._generator.integers(0, len(self._table), len(times))
         else:
             keys = np.searchsorted(self._cumulative, self._generator.random(len(times)), side="right")
             keys = np.minimum(keys, len(self._table) - 1)
-        placed: np.ndarray = self._table[keys]
+        placed: npt.NDArray[np.int64] = self._table[keys]
         return placed
 
 
@@ -100,9 +101,9 @@ class TimeWindowPlacement(Placement):
         self._partitions = partitions
         self._start_of_day_s = start_of_day_s
 
-    def place(self, times: np.ndarray, first: int) -> np.ndarray:
+    def place(self, times: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.int64]:
         windows = np.floor((times + self._start_of_day_s) / self._window_s).astype(np.int64)
-        placed: np.ndarray = windows % self._partitions
+        placed: npt.NDArray[np.int64] = windows % self._partitions
         return placed
 
     def partition_at(self, time_s: float) -> int:
@@ -116,8 +117,8 @@ class CyclePlacement(Placement):
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
 
-    def place(self, times: np.ndarray, first: int) -> np.ndarray:
-        placed: np.ndarray = np.arange(first, first + len(times), dtype=np.int64) % self._partitions
+    def place(self, times: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.int64]:
+        placed: npt.NDArray[np.int64] = np.arange(first, first + len(times), dtype=np.int64) % self._partitions
         return placed
 
 

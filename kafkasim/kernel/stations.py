@@ -17,6 +17,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.kernel.scheduler import Scheduler
 
 
@@ -116,6 +118,7 @@ class PoolStation:
         heapify(self._free)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Job:
     """What a :class:`WorkerPool` works on; requests derive from it."""
 

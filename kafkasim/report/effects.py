@@ -147,7 +147,7 @@ class Effects:
                 many = MANY.match(moment.detail)
                 if change and change["new"] is not None:
                     shorter = len(change["new"].split(",")) < len((change["old"] or "").split(","))
-                    (shrunk if shorter else grown).append(f"{change['tp']} [{change['new']}]")
+                    (shrunk if shorter else grown).append(f"{change['tp']} (now [{change['new']}])")
                 elif many:
                     others.append(f"of {words.plural(int(many['count']), 'partition')} of {many['topic']}")
                 else:
@@ -179,7 +179,7 @@ class Effects:
     def _learned(self, moments: list[Moment]) -> list[Told]:
         told: list[Told] = []
         for first in _leading(moments):
-            told.append((first.time_s, f"{first.actor} was the first client to learn of {first.detail}.", first.id))
+            told.append((first.time_s, f"{first.actor} was the first client to learn who leads {first.detail} now.", first.id))
         return told[:SHOWN]
 
     def _backoffs(self, moments: list[Moment]) -> list[Told]:

@@ -110,7 +110,7 @@ def _throughput(reading: Reading, most: int) -> list[Text]:
             words.rate(real(row.get("records_out_per_s"))),
             words.size(real(row.get("bytes_out_per_s")), "/s"),
         )
-        lines.append(Text("  " + _left(row.get("topic"), 34) + "".join(f"{cell:>16}" for cell in cells)))
+        lines.append(Text("  " + _left(row.get("topic"), 33) + " " + "".join(f"{cell:>16}" for cell in cells)))
     return _rest(lines, len(found) - most, "topic") if found else [_nothing("throughput", "nothing was sampled")]
 
 
@@ -120,7 +120,7 @@ def _latency(reading: Reading, most: int) -> list[Text]:
     lines = [_heading(_left("latency", 46), "".join(f"{title:>9}" for title in titles))]
     for row in found[:most]:
         cells = [words.seconds(real(row.get(name))) for name in PERCENTILES]
-        name = _left(row.get("topic"), 32) + _left(str(row.get("kind")).replace("_", " "), 12)
+        name = _left(row.get("topic"), 31) + " " + _left(str(row.get("kind")).replace("_", " "), 12)
         lines.append(Text("  " + name + "".join(f"{cell:>9}" for cell in cells)))
     if not found:
         return [_nothing("latency", "no record of the measured time completed")]
@@ -145,13 +145,11 @@ def _outages(reading: Reading, most: int) -> list[Text]:
     for one in outages[:most]:
         until = "the end" if one.open else words.at(one.until_s)
         fault = reading.behind(one.cause)
-        because = f"  after {fault.title}" if fault is not None else ""
-        verb = "not written" if one.kind == "produce" else "not read"
+        because = f"  {clean(fault.title)}" if fault is not None else ""
         lines.append(
             Text.assemble(
-                "  ", _left(one.where, 28), _left(f"{verb} by {one.client}", 28),
-                (f"{words.seconds(one.duration_s):>8}", "yellow"),
-                f"  {one.from_s:,.3f} – {until}", (clean(because), "dim"),
+                "  ", _left(one.where, 27), " ", _left(one.client, 18), f" {one.kind:<8}",
+                (f"{words.seconds(one.duration_s):>7}", "yellow"), f"  {one.from_s:,.3f} – {until}", (because, "dim"),
             )
         )  # fmt: skip
     return _rest(lines, len(outages) - most, "row")
@@ -193,13 +191,12 @@ def _ledger(reading: Reading) -> list[Text]:
     groups = mapping(ledger.get("groups"))
     for name, given in list(groups.items())[:3]:
         terms = mapping(given)
-        cells = [
-            f"{key.replace('_', ' ')} {words.count(real(terms.get(key)))}"
-            for key in ("delivered_once", "delivered_more_than_once", "pending_at_end", "never_delivered")
-        ]
+        titles = {"delivered_once": "once", "delivered_more_than_once": "more than once"}
+        titles |= {"pending_at_end": "pending", "never_delivered": "never"}
+        cells = [f"{words.count(real(terms.get(key)))} {title}" for key, title in titles.items()]
         if whole(terms.get("skipped_by_reset")):
-            cells.append(f"skipped by reset {words.count(real(terms.get('skipped_by_reset')))}")
-        lines.append(Text(f"  {clean(name, 24)}: {', '.join(cells)}"))
+            cells.append(f"{words.count(real(terms.get('skipped_by_reset')))} skipped by reset")
+        lines.append(Text(f"  delivered to {clean(name, 24)}: {', '.join(cells)}"))
     return _rest(lines, len(groups) - 3, "group")
 
 
@@ -207,7 +204,9 @@ def _stations(reading: Reading, most: int) -> list[Text]:
     found = busiest(reading)[:most]
     if not found:
         return [_nothing("busiest", "no station served a job")]
-    parts = [f"{clean(row.get('station'), 28)} {words.percent(real(row.get('utilisation')))}" for row in found]
+    parts = [f"{clean(row.get('station'), 34)} {words.percent(real(row.get('utilisation')))}" for row in found]
+    while len(parts) > 1 and cell_len(" · ".join(parts)) > COLUMNS - 9:
+        parts.pop()
     return [Text.assemble(("busiest", "bold cyan"), "  " + " · ".join(parts))]
 
 

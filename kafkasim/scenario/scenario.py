@@ -144,9 +144,8 @@ class Scenario:
 
     def to_dict(self) -> dict[str, Any]:
         """The fully resolved form, fit for JSON: SI units, and each process's configs that the model regards."""
-        data: dict[str, Any] = {
-            f.name: _json(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("root", "overrides")
-        }
+        names = [f.name for f in dataclasses.fields(self) if f.name not in ("root", "overrides")]
+        data: dict[str, Any] = {name: _json(getattr(self, name)) for name in names}
         data["configs"] = {
             "broker": {str(n): _regarded("broker", self.broker_config(n)) for n in self.cluster.brokers.ids},
             "topic": {name: _regarded("topic", self.topic_config(name)) for name in self.topics},

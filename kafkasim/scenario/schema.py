@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     StrictBool,
+    StrictFloat,
     StrictInt,
     Tag,
     WithJsonSchema,
@@ -42,8 +43,8 @@ from kafkasim.scenario.fields import (
 from kafkasim.scenario.schema_cluster import _HOST, Cluster, Host, HostChoice, Release, Topic
 
 Instances = Annotated[StrictInt, Field(ge=1, le=100_000)]
-Number = Annotated[StrictInt | float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Weight = Annotated[StrictInt | float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+Number = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Weight = Annotated[StrictInt | StrictFloat, Field(gt=0, le=1e12, allow_inf_nan=False)]
 
 
 class Keys(Strict):

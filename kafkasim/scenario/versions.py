@@ -7,7 +7,7 @@ accepted once every difference of it that touches a built mechanism is modelled;
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LAST_PATCH: dict[tuple[int, int], int] = {(2, 7): 2, (2, 8): 2, (3, 7): 2, (3, 8): 1, (3, 9): 1}
 """Accepted lines and the number of their last patch release in ZooKeeper mode."""
@@ -15,9 +15,8 @@ LAST_PATCH: dict[tuple[int, int], int] = {(2, 7): 2, (2, 8): 2, (3, 7): 2, (3, 8
 _PATTERN = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?")
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Version:
-    """A release; compares by its numbers (``Version(3, 7, 2) >= Version(3, 7)``)."""
+class Version(NamedTuple):
+    """A release; a tuple, so it compares by its numbers (``Version(3, 7, 2) >= (3, 7)``)."""
 
     major: int
     minor: int

@@ -69,7 +69,7 @@ class Election:
 
     def _restart_timer(self) -> None:
         wait_s = self._server.parameters.finalize_wait_s if self._finalizing else self._interval_s
-        self._timer.move(self._server.scheduler.now + wait_s)
+        self._timer.move(self._server.scheduler.now + wait_s + self._server.draw_timer_lateness_s())
 
     def _silence(self) -> None:
         """Nothing has come for as long as this server was ready to wait."""

@@ -82,6 +82,10 @@ class Ensemble:
         """All servers."""
         return list(self._servers)
 
+    def is_up(self, server_id: int) -> bool:
+        """Whether the process of ``server_id`` runs."""
+        return self.server(server_id).running
+
     def leader_id(self) -> int | None:
         """The server that leads now and serves (of two that believe so, the newer one)."""
         leading = [

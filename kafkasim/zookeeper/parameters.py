@@ -42,6 +42,9 @@ class ZooKeeperParameters:
     """First receive timeout of a LOOKING server; it doubles."""
     max_notification_interval_s: float = 60.0
     """Where the doubling ends."""
+    timer_late_s: tuple[float, float] = (0.0, 0.0002)
+    """How late a thread wakes from a timed wait (timer slack, scheduling; assumed): it decides which of two
+    notification timers that were started by the same message fires first."""
     leader_open_s: tuple[float, float] = (0.005, 0.035)
     """From deciding to lead until the quorum port listens: building the term's objects."""
     connect_retry_s: float = 0.100

@@ -84,6 +84,7 @@ class Server:
         # a monotonic clock counts from the machine's boot: any multiple of ticks, and a fraction
         self.clock = Clock(stream(f"zookeeper/server {server_id}/clock").uniform(0.0, 1e7))
         self._shutdowns = stream(f"zookeeper/server {server_id}/shutdown")
+        self._timers = stream(f"zookeeper/server {server_id}/timers")
         self._openings = stream(f"zookeeper/server {server_id}/leader opens")
         self._synchronisations = stream(f"zookeeper/server {server_id}/synchronisation")
         # on the disk
@@ -122,6 +123,10 @@ class Server:
         """An id that no other server gives: the server's number above a count."""
         self._sessions_opened += 1
         return (self.id << 40) + self._sessions_opened
+
+    def draw_timer_lateness_s(self) -> float:
+        """How late the election's thread wakes from its wait."""
+        return self._timers.uniform(*self.parameters.timer_late_s)
 
     def draw_opening_s(self) -> float:
         """From being elected until the quorum port is open."""

@@ -28,7 +28,7 @@ class Listener(ReplicaListener):
     def committed(self, partition, batch, now):
         self.commits.append((now, partition.tp.name, batch.base_offset))
 
-    def may_expand(self, partition, broker_id, now):
+    def may_expand(self, partition, broker_id, now, cause):
         self.expansions.append((now, broker_id))
 
     def internal_done(self, number, error, now):
@@ -59,9 +59,6 @@ class FetchNotes(FetcherListener):
 
     def backed_off(self, partition, error, now):
         self.backoffs.append((now, partition.tp.name, error))
-
-    def caught_up(self, partition, now):
-        pass
 
 
 class Node:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from kafkasim.cli import app
 from kafkasim.metrics.schema import HEADLINE
+from kafkasim.report import summary
 from kafkasim.scenario import Scenario
 
 runner = CliRunner()
@@ -27,17 +28,8 @@ class StandIn:
             "seed": seed,
             "ledger": TERMS | {"identities": [{"name": "created", "left": 1, "right": 1, "holds": adds_up}]},
             "expectations": [{"text": "failed == 0", "holds": holds, "value": 4.0, "reason": None}],
-            "throughput": [{"topic": "messages", "records_in_per_s": 100.0, "records_out_per_s": None}],
-            "latency": [
-                {"topic": "messages", "kind": "produce", "client": None, "broker": None,
-                 "p50_s": 0.001, "p99_s": 0.002, "p999_s": None, "max_s": 1.5},
-            ],
-            "unavailability": [
-                {"kind": "produce", "client": "app", "topic": "messages", "partition": 0, "from_s": 1.0, "until_s": 2.0,
-                 "duration_s": 1.0, "open": False},
-            ],
             "headline": {field.path: (seed if field.path == "created" else None) for field in HEADLINE},
-        }  # fmt: skip
+        }
 
     def save(self, directory: Path) -> None:
         directory.mkdir(parents=True)
@@ -58,18 +50,18 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     module = types.ModuleType("kafkasim.simulation")
     module.simulate = simulate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kafkasim.simulation", module)
+    monkeypatch.setattr(summary, "print_summary", lambda console, result, place: console.print(f"one in {place}"))
+    monkeypatch.setattr(
+        summary, "print_summaries", lambda console, results, place: console.print(f"{len(results)} in {place}")
+    )
     return state
 
 
-def test_one_run_writes_into_reports_and_fits_a_screen() -> None:
+def test_one_run_writes_into_reports() -> None:
     done = runner.invoke(app, ["run", "primer/hello"])
     assert done.exit_code == 0, done.output
     assert Path("reports/hello/seed-1/summary.json").is_file()
-    lines = done.stdout.splitlines()
-    assert len(lines) < 24
-    assert "1,000 created = 990 acknowledged + 4 failed + 6 in flight" in done.stdout
-    assert "app could not produce messages-0 from 1.00 s to 2.00 s (1.00 s)" in done.stdout
-    assert lines[-1] == "written to reports/hello/seed-1"
+    assert done.stdout == "one in reports/hello/seed-1\n"
 
 
 def test_out_is_the_directory_of_one_run() -> None:
@@ -87,7 +79,7 @@ def test_several_seeds_have_a_headline(world: dict[str, Any]) -> None:
     ]  # fmt: skip
     figures = json.loads(Path("here/summary.json").read_text())["figures"]
     assert figures["created"] == {"minimum": 1, "median": 2.0, "maximum": 3, "nulls": 0}
-    assert "hello: 3 runs" in done.stdout
+    assert done.stdout == "3 in here/hello\n"
 
 
 def test_several_files() -> None:
@@ -121,7 +113,6 @@ def test_a_failed_expectation_is_code_1(world: dict[str, Any]) -> None:
     world["holds"] = False
     done = runner.invoke(app, ["run", "primer/hello"])
     assert done.exit_code == 1
-    assert "EXPECTED, BUT NOT SO: failed == 0" in done.stdout
 
 
 def test_a_ledger_that_does_not_add_up_is_a_bug(world: dict[str, Any]) -> None:

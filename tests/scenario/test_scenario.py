@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 from pathlib import Path
 
 import jsonschema
@@ -32,6 +33,17 @@ def test_the_gallery_loads_without_a_warning_and_survives_round_trips(name: str)
     assert pickle.loads(pickle.dumps(scenario)) == scenario
     text = json.dumps(scenario.to_dict(), allow_nan=False, sort_keys=True)
     assert text == json.dumps(Scenario.load(path).to_dict(), sort_keys=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_gallery_file_suggests_to_try_is_valid(name: str) -> None:
+    for line in gallery.locate(name).read_text().splitlines():
+        if not line.startswith("#   kafkasim run "):
+            continue
+        words = shlex.split(line.removeprefix("#   kafkasim run ").partition("   (")[0])
+        assert words[0] == name
+        assert words[1::2] == ["--set"] * (len(words) // 2)
+        Scenario.load(gallery.locate(name), words[2::2])
 
 
 def test_the_json_schema_accepts_the_gallery_and_refuses_mistakes() -> None:

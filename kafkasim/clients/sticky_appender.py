@@ -1,0 +1,166 @@
+"""The application thread of a load without keys: one stream, the partition is chosen while appending.
+
+Stands for ``RecordAccumulator.append`` with the built-in partitioner (3.3+), and for the
+``onNewBatch`` dance of ``KafkaProducer`` with the sticky partitioner of KIP-480 (2.4 to 3.2).
+With one application thread and one topic the partition that is left never holds an open
+batch, so every batch is a contiguous range of the stream.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from kafkasim.clients.accumulator import RecordAccumulator
+from kafkasim.clients.appender import FREE, NO_MEMORY, BulkAppender, RefusedRecords
+from kafkasim.clients.arrivals import Arrivals
+from kafkasim.clients.batch_size import ConstantSize
+from kafkasim.clients.metadata import Metadata
+from kafkasim.clients.partitioner import StickyPartitioner
+from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
+from kafkasim.kernel.clock import Clock
+
+
+class StickyAppender(BulkAppender):
+    """One stream for the whole instance; ``cursor`` is the first record that no batch was closed over."""
+
+    def __init__(
+        self, clock: Clock, accumulator: RecordAccumulator, metadata: Metadata, topic: str, max_block_ms: int,
+        refused: RefusedRecords, sizes: ConstantSize, arrivals: Arrivals, stream: int, partitioner: StickyPartitioner,
+    ) -> None:  # fmt: skip
+        super().__init__(clock, accumulator, metadata, topic, max_block_ms, refused, sizes)
+        self.cursor: int = 0
+        self._arrivals = arrivals
+        self._stream: int = stream
+        self._partitioner = partitioner
+        self._by_partition: dict[int, PartitionQueue] = {queue.position: queue for queue in accumulator.queues}
+        self._open_batch: ProducerBatch | None = None
+        self._produced_before: int = 0
+        self._next: float = arrivals.time_bound(0)
+
+    def arrivals_of(self, queue: PartitionQueue) -> Arrivals:
+        return self._arrivals
+
+    def next_event(self) -> float:
+        return self._next if self.blocked == FREE else self.blocked_until
+
+    def _wanted(self) -> int:
+        batch = self._open_batch
+        if batch is None:
+            return self.cursor
+        if batch.close_at < 0:
+            return batch.first + max(self._least_count, batch.count + 1) - 1
+        return batch.close_at - 1 if batch.fills_exactly else batch.close_at
+
+    def _plan(self) -> None:
+        self._next = self._arrivals.time_bound(self._wanted())
+
+    def advance(self, now: float) -> None:
+        if self.blocked != FREE and not self._resume(now):
+            return
+        while self._next <= now:
+            self._event(now)
+            if self.blocked != FREE and not self._resume(now):
+                return
+
+    def _event(self, now: float) -> None:
+        arrivals = self._arrivals
+        if arrivals.count_until(now) <= self._wanted():
+            self._plan()
+            return
+        batch = self._open_batch
+        if batch is not None:
+            if batch.close_at < 0:
+                self._work_out(batch, arrivals, True)
+                self._plan()
+                return
+            self._shut(batch.queue, batch)
+            self._leave(batch)
+            if batch.fills_exactly:
+                # The record that fills a batch completes it: the partitioner may move on at once.
+                if self._partitioner.uniform:
+                    self._partitioner.add(0, True)
+                self._plan()
+                return
+        intended = arrivals.time_of(self.cursor)
+        at = intended if intended > self.accept_from else self.accept_from
+        if not self._await_metadata(at):
+            if not self._begin(intended, at, self._clock.ms(at)):
+                self._block(NO_MEMORY, at)
+
+    def _leave(self, batch: ProducerBatch) -> None:
+        """The open batch has been closed: its bytes count for the partitioner."""
+        self.cursor = batch.first + batch.count
+        self._partitioner.produced_bytes = self._produced_before + batch.size
+        self._open_batch = None
+
+    def _begin(self, intended: float, at: float, base_ms: int) -> bool:
+        """Open a batch with the record at the cursor; False if there is no memory."""
+        partitioner = self._partitioner
+        pool = self._accumulator.pool
+        partitioner.pick()
+        if partitioner.uniform:
+            # The memory is found before the partition is looked at again.
+            if pool.free_bytes < self._sizes.limit:
+                pool.allocate(self._sizes.limit)
+                return False
+            partitioner.add(0, True)
+        elif pool.waiting_bytes == 0:
+            partitioner.new_batch()
+        queue = self._by_partition[partitioner.current]
+        if not self._open(queue, self._stream, self.cursor, intended, at, base_ms):
+            return False
+        self._arrivals.forget(self.cursor)
+        batch = queue.open
+        assert batch is not None
+        self._open_batch = batch
+        self._produced_before = partitioner.produced_bytes
+        self._plan()
+        return True
+
+    def _resume(self, now: float) -> bool:
+        gave_up = False
+        if self._may_resume(now):
+            at = now
+        elif now >= self.blocked_until:
+            at = self.blocked_until
+            self._accumulator.pool.give_up()
+            partition = self._partitioner.current
+            queue = self._by_partition[partition] if partition >= 0 else self._accumulator.queues[0]
+            self._refused.refused(queue, self._stream, self.cursor, self._arrivals.time_of(self.cursor))
+            self.cursor += 1
+            gave_up = True
+        else:
+            return False
+        base_ms = self.blocked_ms if self.blocked == NO_MEMORY else self._clock.ms(at)
+        self.blocked = FREE
+        self.accept_from = at
+        if gave_up:
+            self._plan()
+        else:
+            self._begin(self._arrivals.time_of(self.cursor), at, base_ms)
+        return True
+
+    def closed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
+        self._leave(batch)
+        if self.blocked == FREE:
+            self._plan()
+
+    def append_after(self, time: float) -> float:
+        if self.blocked != FREE:
+            return self.blocked_until
+        batch = self._open_batch
+        if batch is None or len(batch.queue.batches) < 2:
+            return inf
+        return self._arrivals.time_bound(self._arrivals.count_before(time))
+
+    def waiting(self, now: float) -> list[tuple[PartitionQueue | None, int, int, int, float, float]]:
+        first = self.cursor
+        batch = self._open_batch
+        if batch is not None:
+            self.settle(batch, now)
+            first = batch.first + batch.count
+        arrivals = self._arrivals
+        count = arrivals.count_until(now) - first
+        if count <= 0:
+            return []
+        return [(None, self._stream, first, count, arrivals.time_of(first), arrivals.time_of(first + count - 1))]
