@@ -101,7 +101,7 @@ class BrokerCollector(BrokerMonitor):
         waiting: WaitingTimes,
     ) -> None:
         self.board = board
-        self.moved: int = 0
+        self._led: list[Partition | None] = [None] * len(topics)
         self._topics = topics
         self._ledger = ledger
         self._latency = latency
@@ -153,18 +153,20 @@ class BrokerCollector(BrokerMonitor):
         """Batches have been cut off a replica's log: note what that loses."""
         if partition.internal:
             return
+        self._note_losses(f"broker {broker_id}", partition.tp, removed, cause, now)
+
+    def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
         gone = 0
-        leader = self.board.leader_of(partition.tp.index)
-        for batch in removed:
+        leader = self.board.leader_of(tp.index)
+        for batch in batches:
             if batch.stream < 0:
                 continue
             account = self._ledger.streams[batch.stream]
+            if not any(first <= batch.first < last for first, last, _ in account.losses):
+                gone += _lost(account, batch, leader)
             account.lose(batch.first, batch.first + batch.count, cause, batch.committed)
-            gone += _lost(account, batch, leader)
         if gone:
-            self._timeline.add(
-                now, f"broker {broker_id}", "lost", f"{partition.tp}: {gone} acknowledged records", cause or None
-            )
+            self._timeline.add(now, actor, "lost", f"{tp}: {gone} acknowledged records", cause or None)
 
     def read_out(self, broker_id: int, partition: Partition, consumer: bool, size_bytes: int) -> None:
         """Bytes of a partition have been put into a fetch answer."""
@@ -205,8 +207,30 @@ class BrokerCollector(BrokerMonitor):
 
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""
-        self.moved += 1
-        self.board.refresh(partition.tp.index)
+        index = partition.tp.index
+        self.board.refresh(index)
+        leader = self.board.leader_of(index)
+        if leader is None or leader is self._led[index]:
+            return
+        before = self._led[index]
+        self._led[index] = leader
+        if before is not None and not partition.internal:
+            # What only the former leader had is gone with its leadership, whenever it will be cut off its log.
+            beyond = _only_on(before, leader)
+            if beyond:
+                self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
+
+
+def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:
+    """The last batches of a former leader's log that the new leader's log does not hold."""
+    mine = {batch.base_offset: batch for batch in leader.log.batches[-4096:]}
+    only: list[RecordBatch] = []
+    for batch in reversed(before.log.batches):
+        if mine.get(batch.base_offset) is batch or batch.base_offset < leader.log.trimmed_offset:
+            break
+        only.append(batch)
+    only.reverse()
+    return only
 
 
 def _lost(account: StreamAccount, batch: RecordBatch, leader: Partition | None) -> int:

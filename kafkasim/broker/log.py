@@ -181,7 +181,7 @@ class PartitionLog:
                 break
             grown = total + batch.size_bytes
             if grown > max_bytes and (total > 0 or not always_one):
-                return max_bytes
+                return max_bytes if max_bytes > total else total
             into.append(batch)
             total = grown
             index += 1

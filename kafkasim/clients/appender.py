@@ -336,11 +336,13 @@ class StreamAppender(BulkAppender):
         self._blocked_queue = None
         if not gave_up:
             intended = self._arrivals[queue.slot].time_of(queue.cursor)
-            self._open(queue, queue.stream, queue.cursor, intended, at, base_ms)
+            if not self._open(queue, queue.stream, queue.cursor, intended, at, base_ms):
+                self._blocked_queue = queue
+                self._block(NO_MEMORY, at)
         for other in self._accumulator.queues:
             if other.open is not None or other is queue:
                 self._plan(other)
-        return True
+        return self.blocked == FREE
 
     def closed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
         queue.cursor = batch.first + batch.count

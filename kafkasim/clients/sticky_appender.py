@@ -2,8 +2,8 @@
 
 Stands for ``RecordAccumulator.append`` with the built-in partitioner (3.3+), and for the
 ``onNewBatch`` dance of ``KafkaProducer`` with the sticky partitioner of KIP-480 (2.4 to 3.2).
-With one application thread and one topic the partition that is left never holds an open
-batch, so every batch is a contiguous range of the stream.
+With one application thread and one topic the partition that is left never holds a batch
+that could take another record, so every batch is a contiguous range of the stream.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class StickyAppender(BulkAppender):
         self.cursor: int = 0
         self._arrivals = arrivals
         self._stream: int = stream
+        self._batch_size: int = accumulator.settings.batch_size
         self._partitioner = partitioner
         self._by_partition: dict[int, PartitionQueue] = {queue.position: queue for queue in accumulator.queues}
         self._open_batch: ProducerBatch | None = None
@@ -83,9 +84,8 @@ class StickyAppender(BulkAppender):
                 return
         intended = arrivals.time_of(self.cursor)
         at = intended if intended > self.accept_from else self.accept_from
-        if not self._await_metadata(at):
-            if not self._begin(intended, at, self._clock.ms(at)):
-                self._block(NO_MEMORY, at)
+        if not self._await_metadata(at) and not self._begin(intended, at, self._clock.ms(at)):
+            self._block(NO_MEMORY, at)
 
     def _leave(self, batch: ProducerBatch) -> None:
         """The open batch has been closed: its bytes count for the partitioner."""
@@ -107,13 +107,23 @@ class StickyAppender(BulkAppender):
         elif pool.waiting_bytes == 0:
             partitioner.new_batch()
         queue = self._by_partition[partitioner.current]
+        left = queue.open
+        if left is not None:
+            self._shut(queue, left)
         if not self._open(queue, self._stream, self.cursor, intended, at, base_ms):
             return False
         self._arrivals.forget(self.cursor)
         batch = queue.open
         assert batch is not None
-        self._open_batch = batch
         self._produced_before = partitioner.produced_bytes
+        self._open_batch = batch
+        size = self._sizes.quick_bytes(1)
+        if partitioner.uniform and size < batch.limit and partitioner.produced_bytes + size >= 2 * self._batch_size:
+            # A record of twice batch.size moves the choice on although its batch is not full to the last byte.
+            self._work_out(batch, self._arrivals, True)
+            self._open_batch = None
+            self.cursor += 1
+            partitioner.add(size, False)
         self._plan()
         return True
 
@@ -136,14 +146,16 @@ class StickyAppender(BulkAppender):
         self.accept_from = at
         if gave_up:
             self._plan()
-        else:
-            self._begin(self._arrivals.time_of(self.cursor), at, base_ms)
+        elif not self._begin(self._arrivals.time_of(self.cursor), at, base_ms):
+            self._block(NO_MEMORY, at)
+            return False
         return True
 
     def closed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
-        self._leave(batch)
-        if self.blocked == FREE:
-            self._plan()
+        if batch is self._open_batch:
+            self._leave(batch)
+            if self.blocked == FREE:
+                self._plan()
 
     def append_after(self, time: float) -> float:
         if self.blocked != FREE:

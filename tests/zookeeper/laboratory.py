@@ -75,3 +75,8 @@ class Laboratory:
 
     def fsyncs(self) -> int:
         return sum(server.log.fsyncs for server in self.ensemble.servers())
+
+    def client_connected(self, name: str, **options: Any) -> ZooKeeperClient:
+        client = self.client(name, attach=False, **options)
+        self.env.run(until=client.connect())
+        return client
