@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafkasim.clients.consumer import ConsumerMember
-from kafkasim.clients.producer import Load, ProducerInstance
+from kafkasim.clients.load import Load
+from kafkasim.clients.producer import ProducerInstance
 from kafkasim.protocol import TopicPartition
 from kafkasim.scenario.model import ConsumerSpec, ProducerSpec
 

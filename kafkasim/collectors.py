@@ -336,6 +336,10 @@ class ClientCollector(ClientMonitor):
         oldest = batch.first_time if still is None or still > batch.first_time else still
         self._tracker(client, tp).gave_up(now, oldest, still)
 
+    def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
+        """The end of the run: what a stream created, and what is still on its way."""
+        self._ledger.streams[stream].close(created, in_flight)
+
     def _tracker(self, client: int, tp: TopicPartition) -> Availability:
         tracker = self._outages[client][tp.index]
         if tracker is None:

@@ -109,6 +109,10 @@ class GroupCoordinator(Rebalances):
         """This broker has become leader of ``tp``: load its groups (after LeaderAndIsr has been applied)."""
         self._loader.submit(LoadTask(tp, leader_epoch, True, cause))
 
+    def settle(self, tp: TopicPartition, leader_epoch: int) -> None:
+        """This broker has led ``tp`` for long: its groups are there already (the settled start)."""
+        self._loader.settle(tp, leader_epoch)
+
     def resigned(self, tp: TopicPartition, leader_epoch: int) -> None:
         """This broker is no longer leader of ``tp``: unload its groups."""
         self._loader.submit(LoadTask(tp, leader_epoch, False, 0))

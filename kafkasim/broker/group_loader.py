@@ -73,6 +73,12 @@ class GroupLoader:
         """NOT_OWNED, LOADING or OWNED."""
         return self._states.get(tp.index, NOT_OWNED)
 
+    def settle(self, tp: TopicPartition, leader_epoch: int) -> None:
+        """``tp`` has been loaded before the run began."""
+        self._epochs[tp.index] = leader_epoch
+        self._states[tp.index] = OWNED
+        self._keeper.loaded(tp, self._read(tp))
+
     def submit(self, task: LoadTask) -> None:
         """Queue a task behind the others."""
         self._tasks.append(task)

@@ -321,6 +321,7 @@ class Rebalances(GroupKeeper):
         leads = group.leader == member.member_id
         members = group.subscriptions() if leads else []
         request = waiting.request
+        request.cause = group.cause
         request.error = NONE
         request.reply = JoinGroupReply(member.member_id, group.generation, group.protocol, group.leader, members)
         request.response_bytes = join_group_response_bytes(member.member_id, group.protocol, members)

@@ -216,6 +216,17 @@ class RecordAccumulator:
         self.stats_queues = self.used_queues
         return bool(nodes) or unknown
 
+    def ready_none(self) -> None:
+        """What :meth:`ready` finds when no batch waits."""
+        self.ready_nodes = []
+        self.next_check_ms = UNLIMITED
+        self.unknown_leader = False
+        self.stats = []
+        self.excluded = []
+        self.stats_queues = self.used_queues
+        if self._metadata.changes != self._metadata_changes:
+            self.synchronize()
+
     def _is_slow(self, node: int, available_ms: int) -> bool:
         latency = self._latencies.get(node)
         return latency is not None and latency.ready_ms - latency.drain_ms > available_ms
@@ -236,8 +247,13 @@ class RecordAccumulator:
         least_ms = UNLIMITED
         for queue in self.active:
             batch = queue.batches[0]
-            pause_ms = self._backoff.least_ms(batch.attempts - 1) if batch.attempts > 0 else self.settings.linger_ms
-            left_ms = pause_ms - (now_ms - batch.last_attempt_ms)
+            waited_ms = now_ms - batch.last_attempt_ms
+            if batch.attempts == 0:
+                left_ms = self.settings.linger_ms - waited_ms
+            else:
+                left_ms = self._backoff.least_ms(batch.attempts - 1) - waited_ms
+                if left_ms <= 0 and waited_ms < self._backoff.most_ms(batch.attempts - 1):
+                    left_ms = 1  # the next look draws another pause
             if 0 < left_ms < least_ms:
                 least_ms = left_ms
         return least_ms
@@ -410,4 +426,3 @@ class RecordAccumulator:
 
 def _turn_of(candidate: tuple[int, PartitionQueue]) -> int:
     return candidate[0]
-

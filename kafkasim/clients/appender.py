@@ -19,6 +19,7 @@ from kafkasim.clients.batch_size import ConstantSize
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
 from kafkasim.kernel.clock import Clock
+from kafkasim.protocol import MAX_BLOCK_TIMEOUT
 
 FREE: Final = 0
 NO_METADATA: Final = 1
@@ -34,8 +35,8 @@ _ANY: Final = 1 << 60
 class RefusedRecords:
     """Told of records that ``send()`` gave up on."""
 
-    def refused(self, queue: PartitionQueue, stream: int, number: int, intended: float) -> None:
-        """``max.block.ms`` has passed."""
+    def refused(self, queue: PartitionQueue, stream: int, number: int, intended: float, error: int) -> None:
+        """``max.block.ms`` has passed (MAX_BLOCK_TIMEOUT), or the record is too large (MESSAGE_TOO_LARGE)."""
         raise NotImplementedError
 
 
@@ -74,6 +75,14 @@ class Appender(ContentReader):
 
     def waiting(self, now: float) -> list[tuple[PartitionQueue | None, int, int, int, float, float]]:
         """Records intended by ``now`` that no batch holds: (queue, stream, first, count, first time, last time)."""
+        raise NotImplementedError
+
+    def created(self, end_s: float) -> dict[int, int]:
+        """Records intended before ``end_s``, by the ledger's stream."""
+        raise NotImplementedError
+
+    def oldest_waiting(self, queue: PartitionQueue, now: float) -> float | None:
+        """Intended time of the oldest record of ``queue`` that no batch holds at ``now``."""
         raise NotImplementedError
 
     def append_after(self, time: float) -> float:
@@ -323,7 +332,8 @@ class StreamAppender(BulkAppender):
             at = self.blocked_until
             arrivals = self._arrivals[queue.slot]
             self._accumulator.pool.give_up()
-            self._refused.refused(queue, queue.stream, queue.cursor, arrivals.time_of(queue.cursor))
+            intended = arrivals.time_of(queue.cursor)
+            self._refused.refused(queue, queue.stream, queue.cursor, intended, MAX_BLOCK_TIMEOUT)
             queue.cursor += 1
             gave_up = True
         else:
@@ -374,3 +384,17 @@ class StreamAppender(BulkAppender):
                     (queue, queue.stream, first, count, arrivals.time_of(first), arrivals.time_of(first + count - 1))
                 )
         return rows
+
+    def created(self, end_s: float) -> dict[int, int]:
+        return {queue.stream: self._arrivals[queue.slot].count_before(end_s) for queue in self._accumulator.queues}
+
+    def oldest_waiting(self, queue: PartitionQueue, now: float) -> float | None:
+        arrivals = self._arrivals[queue.slot]
+        batch = queue.open
+        first = queue.cursor
+        if batch is not None:
+            if self.blocked == FREE:
+                return None  # everything that has arrived is in the open batch, or will be when somebody looks
+            self.settle(batch, now)
+            first = batch.first + batch.count
+        return arrivals.time_of(first) if arrivals.count_until(now) > first else None

@@ -22,7 +22,7 @@ from typing import Any, Final
 from kafkasim.clients.consumer_network import ConsumerNetwork
 from kafkasim.clients.consumer_settings import ConsumerSettings
 from kafkasim.clients.fetcher import Fetcher, Taken
-from kafkasim.clients.membership import STABLE, Membership
+from kafkasim.clients.membership import Membership
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
@@ -415,4 +415,4 @@ class ConsumerMember(ConsumerOwner):
             self._net.poll(now)
 
 
-__all__ = ["STABLE", "ConsumerCosts", "ConsumerMember"]
+__all__ = ["ConsumerCosts", "ConsumerMember"]

@@ -275,6 +275,7 @@ class Fetcher:
         for answer in request.answered:
             batches = answer.batches
             answer.batches = []
+            answer.bytes = 0
             state = states.get(answer.tp.index)
             error = answer.error
             if state is None:
@@ -283,6 +284,8 @@ class Fetcher:
             if error != NONE:
                 answer.error = NONE
                 self._refused(state, answer, error, hints)
+                answer.fetch_offset = -1  # named again in the next request
+                session.changed[state.index] = state
             elif state.offset == answer.fetch_offset and not state.buffered:
                 state.high_watermark = answer.high_watermark
                 if batches:
@@ -302,7 +305,7 @@ class Fetcher:
     ) -> None:
         """An error of one partition: it is fetched again at once, without back-off."""
         self.stirred = True
-        if error == NOT_LEADER_OR_FOLLOWER or error == FENCED_LEADER_EPOCH:
+        if error in (NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH):
             if self._uses_hints and answer.leader_hint >= 0 and answer.leader_epoch_hint >= 0:
                 hints.append((state.tp, answer.leader_hint, answer.leader_epoch_hint))
             self._metadata.request_update()

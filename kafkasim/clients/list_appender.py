@@ -18,6 +18,7 @@ from kafkasim.clients.partitioner import StickyPartitioner
 from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.protocol import MAX_BLOCK_TIMEOUT, MESSAGE_TOO_LARGE
 
 
 class ListAppender(Appender):
@@ -26,7 +27,7 @@ class ListAppender(Appender):
     def __init__(
         self, clock: Clock, accumulator: RecordAccumulator, metadata: Metadata, topic: str, max_block_ms: int,
         refused: RefusedRecords, scheduler: Scheduler, wake: Callable[[], None], records: list[ListedRecord],
-        sticky_stream: int, partitioner: StickyPartitioner | None,
+        sticky_stream: int, partitioner: StickyPartitioner | None, max_request_size: int,
     ) -> None:  # fmt: skip
         super().__init__(clock, accumulator, metadata, topic, max_block_ms, refused)
         self.next_record: int = 0
@@ -37,6 +38,7 @@ class ListAppender(Appender):
         self._partitioner = partitioner
         self._by_partition: dict[int, PartitionQueue] = {queue.position: queue for queue in accumulator.queues}
         self._has_buffer: int = 0
+        self._largest: int = min(max_request_size, accumulator.settings.buffer_memory)
         if records:
             scheduler.call_at(records[0].time_s, self._due, None)
 
@@ -68,6 +70,8 @@ class ListAppender(Appender):
             if self._await_metadata(at):
                 if not self._resume(now):
                     return
+            elif upper_bound_bytes(record.key, record.value) > self._largest:
+                self._refuse(record, MESSAGE_TOO_LARGE)
             elif self._append(record, at, self._clock.ms(at)):
                 self.next_record += 1
             else:
@@ -90,14 +94,16 @@ class ListAppender(Appender):
         self.accept_from = self.blocked_until
         self.blocked = FREE
         self._accumulator.pool.give_up()
-        record = self._records[self.next_record]
+        self._refuse(self._records[self.next_record], MAX_BLOCK_TIMEOUT)
+        return True
+
+    def _refuse(self, record: ListedRecord, error: int) -> None:
         queue = self._by_partition.get(record.partition)
         stream = self._sticky_stream if queue is None else queue.stream
-        self._refused.refused(
-            self._accumulator.queues[0] if queue is None else queue, stream, record.number, record.time_s
-        )
+        if queue is None:
+            queue = self._accumulator.queues[0]
+        self._refused.refused(queue, stream, record.number, record.time_s, error)
         self.next_record += 1
-        return True
 
     def _append(self, record: ListedRecord, at: float, timestamp_ms: int) -> bool:
         """``send()`` at ``at``; False if there is no memory."""
@@ -135,9 +141,7 @@ class ListAppender(Appender):
                 continue
             self._has_buffer = 0
             stream = self._sticky_stream if sticky else queue.stream
-            batch = ProducerBatch(
-                queue, stream, record.number, record.time_s, timestamp_ms, self._clock.ms(at), limit
-            )
+            batch = ProducerBatch(queue, stream, record.number, record.time_s, timestamp_ms, self._clock.ms(at), limit)
             self._add(batch, record, timestamp_ms)
             queue.open = batch if batch.open else None
             self._accumulator.add_batch(queue, batch)
@@ -206,4 +210,18 @@ class ListAppender(Appender):
             rows.append((queue, stream, record.number, 1, record.time_s, record.time_s))
         return rows
 
+    def created(self, end_s: float) -> dict[int, int]:
+        counts: dict[int, int] = {}
+        for record in self._records:
+            queue = self._by_partition.get(record.partition)
+            stream = self._sticky_stream if queue is None else queue.stream
+            counts[stream] = counts.get(stream, 0) + (1 if record.time_s < end_s else 0)
+        return counts
 
+    def oldest_waiting(self, queue: PartitionQueue, now: float) -> float | None:
+        for record in self._records[self.next_record :]:
+            if record.time_s > now:
+                return None
+            if record.partition == queue.position:
+                return record.time_s
+        return None

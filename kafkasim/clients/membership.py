@@ -1,29 +1,30 @@
-"""A consumer's membership in its group: join, sync, heartbeat, commit.
+"""A consumer's membership in its group: join, sync, commit.
 
-Stands for ``AbstractCoordinator``, ``ConsumerCoordinator`` and ``Heartbeat`` of the classic
-consumer, eager protocol.  Join and sync advance only inside ``poll()``; the heartbeat thread
-(off between sending JoinGroup and its answer) looks every ``retry.backoff.ms`` and is woken
-by a poll that finds a heartbeat due.
+Stands for ``ConsumerCoordinator`` and the rebalance of ``AbstractCoordinator`` of the classic
+consumer, eager protocol.  Join and sync advance only inside ``poll()``.
 
 Left out: static members, cooperative rebalances, commits by the application, a clean close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import ceil
 from typing import Final
 
 from kafkasim.clients.assignors import MemberSubscription, assign
 from kafkasim.clients.consumer_network import ConsumerNetwork
 from kafkasim.clients.consumer_settings import ConsumerSettings
-from kafkasim.clients.coordinator_finder import CoordinatorFinder
+from kafkasim.clients.group_session import (
+    COMPLETING,
+    PREPARING,
+    STABLE,
+    GroupRequest,
+    GroupSession,
+)
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.positions import ConsumerOwner, Positions
 from kafkasim.clients.settings import Backoff
 from kafkasim.group_sizes import (
     assignment_bytes,
-    heartbeat_request_bytes,
     join_group_request_bytes,
     offset_commit_request_bytes,
     offset_fetch_request_bytes,
@@ -32,7 +33,6 @@ from kafkasim.group_sizes import (
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.messages import (
-    HeartbeatBody,
     JoinGroupBody,
     JoinGroupReply,
     OffsetCommitBody,
@@ -40,15 +40,11 @@ from kafkasim.messages import (
     SyncGroupBody,
 )
 from kafkasim.protocol import (
-    COORDINATOR_NOT_AVAILABLE,
-    HEARTBEAT,
     ILLEGAL_GENERATION,
     INVALID_SESSION_TIMEOUT,
     JOIN_GROUP,
-    LEAVE_GROUP,
     MEMBER_ID_REQUIRED,
     NONE,
-    NOT_COORDINATOR,
     OFFSET_COMMIT,
     OFFSET_FETCH,
     REBALANCE_IN_PROGRESS,
@@ -60,33 +56,12 @@ from kafkasim.protocol import (
     TopicPartition,
 )
 
-UNJOINED: Final = 0
-PREPARING: Final = 1
-COMPLETING: Final = 2
-STABLE: Final = 3
-
 JOIN_TIMEOUT_LAPSE_MS: Final = 5000
 
 _IMMEDIATE: Final = (UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS, MEMBER_ID_REQUIRED)
 
 
-class GroupRequest(Request):
-    """A request to the coordinator with the generation that it was sent in."""
-
-    def __init__(self, api: int, size_bytes: int, body: object, generation: int, member_id: str) -> None:
-        super().__init__(api, size_bytes, body)
-        self.sent_generation = generation
-        self.sent_member_id = member_id
-        self.answered = False
-        self.outcome: int = NONE
-
-    def finish(self, outcome: int) -> None:
-        """Note how it ended, for whoever waits for it."""
-        self.answered = True
-        self.outcome = outcome
-
-
-class Membership:
+class Membership(GroupSession):
     """One member of one group."""
 
     def __init__(
@@ -104,28 +79,12 @@ class Membership:
         backoff: Backoff,
         tick_s: float,
     ) -> None:
-        self.finder = CoordinatorFinder(scheduler, network, group, backoff, settings.request_timeout_s)
-        self.state: int = UNJOINED
-        self.generation: int = -1
-        self.member_id: str = ""
-        self.protocol: str = ""
-        self.rejoin_needed: bool = True
-        self.generations: int = 0
-        self._scheduler = scheduler
-        self._network = network
-        self._clock = clock
-        self._monitor = monitor
-        self._client = client
-        self._owner = owner
-        self._settings = settings
-        self._group = group
+        super().__init__(scheduler, network, clock, monitor, client, owner, settings, group, backoff, tick_s)
+        self.commit_due_ms: int = 0
+        self.offsets_resume_at: float = 0.0
         self._topics = topics
         self._positions = positions
-        self._backoff = backoff
-        self._tick_s: float = tick_s
-        self._counts: dict[str, int] = {}  # partitions a topic, as the leader assigned them
-        # joining
-        self._needs_prepare: bool = True
+        self._counts: dict[str, int] = {}  # partitions a topic, as this member assigned them as leader
         self._joining: bool = False
         self._join_error: int = NONE
         self._assignment: list[TopicPartition] | None = None
@@ -133,31 +92,11 @@ class Membership:
         self._join_cause: int = 0
         self._prepare_commit: GroupRequest | None = None
         self._prepare_deadline_ms: int = -1
-        # heartbeats
-        self.heartbeat_due_ms: int = 0
-        self._heartbeat_on: bool = False
-        self._anchor: float = 0.0
-        self._session_due_ms: int = 0
-        self._poll_due_ms: int = 0
-        self._heartbeat_attempts: int = 0
-        # commits
-        self.commit_due_ms: int = 0
-        self._commit_interval_ms: int = settings.auto_commit_interval_ms
-        # committed offsets
         self._offsets_request: Request | None = None
         self._offsets_error: int = NONE
         self._offsets_attempts: int = 0
-        self.offsets_resume_at: float = 0.0
 
     # What a poll does, in this order
-
-    def poll_heartbeat(self, now: float) -> None:
-        """``poll()`` is called: the poll timer starts anew, and a heartbeat that is due goes out."""
-        if self._heartbeat_on:
-            now_ms = self._clock.ms(now)
-            self._poll_due_ms = now_ms + self._settings.max_poll_interval_ms
-            if now_ms >= self.heartbeat_due_ms and not self.finder.searching and self.finder.known(now):
-                self.heartbeat_thread(now)
 
     def due_ms(self) -> int:
         """The clock's reading at which a waiting poll must look at its duties again."""
@@ -207,7 +146,7 @@ class Membership:
         if self._settings.auto_commit:
             now_ms = self._clock.ms(now)
             if now_ms >= self.commit_due_ms:
-                self.commit_due_ms = now_ms + self._commit_interval_ms
+                self.commit_due_ms = now_ms + self._settings.auto_commit_interval_ms
                 self._commit(now)
 
     def fetch_offsets(self, now: float, deadline: float) -> bool:
@@ -233,107 +172,7 @@ class Membership:
             return False
         return not self._positions.initializing()
 
-    # The heartbeat thread
-
-    def heartbeat_thread(self, now: float) -> None:
-        """One round of the thread's loop."""
-        if not self._heartbeat_on or self.state < COMPLETING:
-            self._heartbeat_on = False
-            return
-        now_ms = self._clock.ms(now)
-        found_ms = self._clock.ms(self.finder.found_at)
-        self._session_due_ms = max(self._session_due_ms, found_ms + self._settings.session_timeout_ms)
-        if self.finder.searching:
-            self._anchor = now  # the application thread holds the lock
-        elif not self.finder.known(now):
-            self.finder.look_up(now)
-            self._anchor = now
-        elif now_ms >= self._session_due_ms:
-            self.finder.forget(True)
-            self._owner.stir()
-        elif now_ms >= self._poll_due_ms:
-            self._leave(now)
-            return
-        elif now_ms >= self.heartbeat_due_ms:
-            self.heartbeat_due_ms = now_ms + self._settings.heartbeat_interval_ms
-            self._anchor = now
-            size_bytes = heartbeat_request_bytes(self._group, self.member_id)
-            body = HeartbeatBody(self._group, self.member_id, self.generation)
-            request = GroupRequest(HEARTBEAT, size_bytes, body, self.generation, self.member_id)
-            self._send(request, self._heartbeat_answered, now)
-        self.plan_heartbeat(now)
-
-    def plan_heartbeat(self, now: float) -> None:
-        """Plan the thread's next round that can matter: a tick of its grid at or after the next due time."""
-        if self.finder.node < 0:
-            due_ms = self._clock.ms(now)
-        else:
-            due_ms = min(self.heartbeat_due_ms, self._session_due_ms, self._poll_due_ms)
-        self._owner.plan_heartbeat(self.tick_after(max(self._clock.time_of(due_ms), now)))
-
-    def tick_after(self, time: float) -> float:
-        """The first tick of the thread's grid after its last action and not before ``time``."""
-        return self._anchor + max(1, ceil((time - self._anchor) / self._tick_s - 1e-9)) * self._tick_s
-
-    @property
-    def heartbeat_on(self) -> bool:
-        """Whether the heartbeat thread is at work (it reads the sockets, too)."""
-        return self._heartbeat_on
-
-    def _enable_heartbeat(self, now: float) -> None:
-        now_ms = self._clock.ms(now)
-        self._heartbeat_on = True
-        self._anchor = now
-        self.heartbeat_due_ms = now_ms + self._settings.heartbeat_interval_ms
-        self._session_due_ms = now_ms + self._settings.session_timeout_ms
-        self._poll_due_ms = now_ms + self._settings.max_poll_interval_ms
-        self.plan_heartbeat(now)
-
-    def _heartbeat_answered(self, request: Request) -> None:
-        assert isinstance(request, GroupRequest)
-        now = self._scheduler.now
-        error = self._coordinator_error(request)
-        if error == NONE or error == REBALANCE_IN_PROGRESS:
-            self._heartbeat_attempts = 0
-            self._session_due_ms = self._clock.ms(now) + self._settings.session_timeout_ms
-            if error == REBALANCE_IN_PROGRESS and self.state == STABLE:
-                self._rejoin()
-            return
-        if error == UNKNOWN_MEMBER_ID or error == ILLEGAL_GENERATION:
-            if not self._unchanged(request):
-                return
-            self._lose_generation(error)
-        self.heartbeat_due_ms = self._clock.ms(now) + self._backoff.draw_ms(self._heartbeat_attempts)
-        self._heartbeat_attempts += 1
-        self._owner.stir()
-        if self._heartbeat_on:
-            self.plan_heartbeat(now)
-
-    def _leave(self, now: float) -> None:
-        """``max.poll.interval.ms`` is over without a poll: leave the group by itself."""
-        if self.finder.known(now) and self.member_id:
-            size_bytes = heartbeat_request_bytes(self._group, self.member_id)
-            body = HeartbeatBody(self._group, self.member_id, self.generation)
-            self._send(GroupRequest(LEAVE_GROUP, size_bytes, body, self.generation, self.member_id), None, now)
-        self._monitor.note(self._client, "poll_interval_exceeded", self._group, 0, now)
-        self._heartbeat_on = False
-        self._lose_generation(UNKNOWN_MEMBER_ID)
-
     # Joining
-
-    def _rejoin(self) -> None:
-        self.rejoin_needed = True
-        self._owner.stir()
-
-    def _lose_generation(self, error: int) -> None:
-        """The generation is void; so is the member id, except after ILLEGAL_GENERATION in 3.2 and later."""
-        self.state = UNJOINED
-        self.generation = -1
-        self.protocol = ""
-        if error != ILLEGAL_GENERATION or not self._settings.keeps_member_id:
-            self.member_id = ""
-        self._needs_prepare = True
-        self._rejoin()
 
     def _prepare(self, now: float) -> bool:
         """Before the join: commit, waiting for the answer, then give up all partitions (eager)."""
@@ -457,7 +296,7 @@ class Membership:
         assert isinstance(request, GroupRequest)
         error = self._coordinator_error(request)
         self._owner.stir()
-        if (error == UNKNOWN_MEMBER_ID or error == ILLEGAL_GENERATION) and self._unchanged(request):
+        if (error in (UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION)) and self._unchanged(request):
             self._lose_generation(error)
         elif error == NONE and (self.state != COMPLETING or self.generation < 0):
             error = ILLEGAL_GENERATION
@@ -476,8 +315,7 @@ class Membership:
         if self.state != STABLE:
             self._lose_generation(UNKNOWN_MEMBER_ID)
             return
-        self.generations += 1
-        self.commit_due_ms = self._clock.ms(now) + self._commit_interval_ms
+        self.commit_due_ms = self._clock.ms(now) + self._settings.auto_commit_interval_ms
         self._offsets_request = None
         self._offsets_error = NONE
         self._offsets_attempts = 0
@@ -514,7 +352,7 @@ class Membership:
             self.finder.forget(True)
         elif error == REBALANCE_IN_PROGRESS:
             self._rejoin()
-        elif (error == UNKNOWN_MEMBER_ID or error == ILLEGAL_GENERATION) and (
+        elif (error in (UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION)) and (
             self._unchanged(request) or self.state != PREPARING
         ):
             self._lose_generation(error)
@@ -532,29 +370,3 @@ class Membership:
         if error == NONE:
             self._offsets_attempts = 0
             self._positions.committed(request.reply, self._scheduler.now)
-
-    # Requests to the coordinator
-
-    def _send(self, request: GroupRequest, done: Callable[[Request], None] | None, now: float) -> None:
-        request.done = done
-        if request.api != JOIN_GROUP:
-            request.timeout_s = self._settings.request_timeout_s
-        if self.finder.node < 0:
-            request.failed = COORDINATOR_NOT_AVAILABLE
-            if request.done is not None:
-                request.done(request)
-            return
-        self._network.send(self.finder.node, request, now, now)
-
-    def _coordinator_error(self, request: GroupRequest) -> int:
-        """The error of an answer; whatever says that the coordinator is not there makes it unknown."""
-        error = request.failed or request.error
-        if request.failed != NONE and request.failed != COORDINATOR_NOT_AVAILABLE:
-            self.finder.forget(False)
-            self._owner.stir()
-        elif request.failed == NONE and (error == COORDINATOR_NOT_AVAILABLE or error == NOT_COORDINATOR):
-            self.finder.forget(True)
-        return error
-
-    def _unchanged(self, request: GroupRequest) -> bool:
-        return request.sent_generation == self.generation and request.sent_member_id == self.member_id

@@ -23,6 +23,10 @@ class ClientMonitor:
         """The callbacks of all records of ``batch`` run now with an error."""
         raise NotImplementedError
 
+    def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
+        """The run has ended: what a producer's stream of the ledger intended, and what is still on its way."""
+        raise NotImplementedError
+
     def delivered(self, client: int, tp: TopicPartition, batch: RecordBatch, low: int, high: int, now: float) -> None:
         """``poll()`` returns records ``low`` … ``high - 1`` of ``batch`` (0 … count) now."""
         raise NotImplementedError

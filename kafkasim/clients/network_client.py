@@ -93,6 +93,7 @@ class NetworkClient(ConnectionOwner):
         self._setup_check_ms: int = UNLIMITED
         self._timeout_check_ms: int = UNLIMITED
         self.in_flight: int = 0
+        self.writes: int = 0
 
     # -- sending
 
@@ -120,6 +121,10 @@ class NetworkClient(ConnectionOwner):
         now_ms = self._clock.ms(now)
         state = self._nodes.get(node)
         return state is not None and not self._update_due(now_ms) and self._sendable(state, now_ms)
+
+    def sendable(self, node: int, now_ms: int) -> bool:
+        """Whether the connection to ``node`` can take a request, whatever the metadata need."""
+        return self._sendable(self.node(node), now_ms)
 
     def connection_failed(self, node: int) -> bool:
         """Whether the last connection to ``node`` failed or broke."""
@@ -152,6 +157,7 @@ class NetworkClient(ConnectionOwner):
         request.created_at = now
         state.in_flight.append(request)
         self.in_flight += 1
+        self.writes += 1
         deadline_ms = self._clock.ms(now) + int(request.timeout_s * 1000.0)
         if deadline_ms < self._timeout_check_ms:
             self._timeout_check_ms = deadline_ms
@@ -215,6 +221,10 @@ class NetworkClient(ConnectionOwner):
     def readable(self) -> bool:
         """Whether a poll would find something now."""
         return bool(self._news) or bool(self._aborted)
+
+    def has_unanswered(self) -> bool:
+        """Whether a request without an answer (acks=0) is still being written."""
+        return bool(self._unanswered)
 
     def metadata_wait_ms(self, now_ms: int) -> int:
         """How long (ms) the metadata allow to sleep."""

@@ -91,6 +91,14 @@ class Backoff:
         value = int(term)
         return min(value, self.maximum_ms) if self._cuts else value
 
+    def most_ms(self, attempts: int) -> int:
+        """The longest pause that :meth:`draw_ms` can give."""
+        if self._exponents == 0.0:
+            return self.initial_ms
+        term: float = self.initial_ms * 2.0 ** min(float(attempts), self._exponents)
+        value = int(term * (1.0 + self._jitter))
+        return min(value, self.maximum_ms) if self._cuts else value
+
     def least_ms(self, attempts: int) -> int:
         """The shortest pause that :meth:`draw_ms` can give."""
         if self._exponents == 0.0:

@@ -18,6 +18,7 @@ from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.partitioner import StickyPartitioner
 from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
 from kafkasim.kernel.clock import Clock
+from kafkasim.protocol import MAX_BLOCK_TIMEOUT
 
 
 class StickyAppender(BulkAppender):
@@ -136,7 +137,8 @@ class StickyAppender(BulkAppender):
             self._accumulator.pool.give_up()
             partition = self._partitioner.current
             queue = self._by_partition[partition] if partition >= 0 else self._accumulator.queues[0]
-            self._refused.refused(queue, self._stream, self.cursor, self._arrivals.time_of(self.cursor))
+            intended = self._arrivals.time_of(self.cursor)
+            self._refused.refused(queue, self._stream, self.cursor, intended, MAX_BLOCK_TIMEOUT)
             self.cursor += 1
             gave_up = True
         else:
@@ -176,3 +178,9 @@ class StickyAppender(BulkAppender):
         if count <= 0:
             return []
         return [(None, self._stream, first, count, arrivals.time_of(first), arrivals.time_of(first + count - 1))]
+
+    def created(self, end_s: float) -> dict[int, int]:
+        return {self._stream: self._arrivals.count_before(end_s)}
+
+    def oldest_waiting(self, queue: PartitionQueue, now: float) -> float | None:
+        return None

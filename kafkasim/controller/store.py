@@ -59,8 +59,12 @@ class ProcessDied(Exception):
 class ZooKeeper(Protocol):
     """What the controller needs of a broker's ZooKeeper client."""
 
-    def submit(self, operations: Sequence[Operation]) -> simpy.Event:
+    def submit(self, operations: Sequence[Operation], cause: int = 0) -> simpy.Event:
         """Send operations in order; the event's value is the list of their outcomes."""
+        ...
+
+    def watch_settled(self, path: str, children: bool = False) -> None:
+        """Before the run: a watch set long ago."""
         ...
 
 
@@ -93,6 +97,7 @@ class ControllerStore:
         self.state_reads: int = 0
         self.state_writes: int = 0
         self.dead: bool = False
+        self.cause: int = 0
         self._zk = zk
         self._context = context
 
@@ -196,7 +201,7 @@ class ControllerStore:
     def _submit(self, operations: Sequence[Operation]) -> Generator[simpy.Event, Any, list[Outcome]]:
         if not operations:
             return []
-        outcomes: list[Outcome] = yield self._zk.submit(operations)
+        outcomes: list[Outcome] = yield self._zk.submit(operations, self.cause)
         if self.dead:
             raise ProcessDied
         for outcome in outcomes:

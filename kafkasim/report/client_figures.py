@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from kafkasim.report import palette, words
-from kafkasim.report.frame import Frame, colours, legend, name, nothing
-from kafkasim.report.reading import Reading
+from kafkasim.report.frame import CHARACTER_IN, Frame, colours, legend, legend_rows, name, nothing
+from kafkasim.report.reading import Moment, Reading
 from kafkasim.report.samples import Line, Samples, largest_first, wide
 from kafkasim.report.words import clean
 
@@ -32,6 +31,7 @@ def throughput(reading: Reading) -> Figure:
         "Throughput: what leaders appended and what consumers were given",
         f"mean rate of each interval, per topic{_limit(len(topics), 'topics')}",
         (1.75, 1.25),
+        legend_rows=(legend_rows(2 * min(len(topics), MOST_LINES), 4),) * 2,
     )
     for panel, what, unit in zip(frame.panels, ("records", "bytes"), ("records/s", "bytes/s"), strict=True):
         name(panel, unit)
@@ -68,6 +68,7 @@ def latency(reading: Reading) -> Figure:
         "Latency: how long records took that completed at this time",
         f"from the intended time of a record; log scale; a gap: nothing completed{_limit(len(topics), 'topics', 3)}",
         (1.9, 1.9),
+        legend_rows=(min(len(topics), 3),) * 2,
     )
     titles = {"produce": "produce: intended → acknowledged", "end_to_end": "end to end: intended → delivered"}
     for panel, kind in zip(frame.panels, titles, strict=True):
@@ -121,13 +122,14 @@ def lag(reading: Reading, samples: Samples) -> Figure:
         "Consumer lag: records in the logs that a group has not been given yet",
         f"per group and {'partition' if each else 'topic'}{_limit(len(lines), 'lines')}",
         (2.0,),
+        legend_rows=(legend_rows(len(shown), 3),),
     )
     panel = frame.panels[0]
     name(panel, "records")
     entries: list[tuple[Any, str]] = []
     for i, line in enumerate(shown):
         colour, dash = palette.line(i)
-        (drawn,) = panel.plot(line.times, line.values, color=colour, linestyle=dash)  # type: ignore[arg-type]
+        (drawn,) = panel.plot(line.times, line.values, color=colour, linestyle=dash)
         partition = f"-{line.labels['partition']}" if each else ""
         group = line.labels["group"] or line.labels.get("client") or ""
         entries.append((drawn, f"{group} {line.labels['topic'] or ''}{partition}".strip()))
@@ -145,7 +147,7 @@ def outages(reading: Reading) -> Figure:
     """Each row of unavailability as a bar."""
     shown = reading.outages[:MOST_OUTAGES]
     names = [f"{clean(one.client, 22)} · {clean(one.where, 30)}" for one in shown]
-    left_in = min(3.9, 0.4 + 0.072 * max(map(len, names), default=0))
+    left_in = min(3.9, 0.35 + CHARACTER_IN * max(map(len, names), default=0))
     frame = Frame(
         reading,
         "Unavailability: when clients waited and no record of the partition completed",
@@ -191,7 +193,7 @@ def chain(reading: Reading) -> Figure | None:
     known = [(one, fault) for one, fault in caused if fault is not None]
     if not known:
         return None
-    longest, fault = max(known, key=lambda pair: pair[0].duration_s)
+    _, fault = max(known, key=lambda pair: pair[0].duration_s)
     if fault is None:
         return None
     mine = [one for one, other in known if other is fault]
@@ -201,14 +203,13 @@ def chain(reading: Reading) -> Figure | None:
         for moment in reading.moments
         if moment.time_s <= end and moment.id != fault.id and reading.behind(moment.id) is fault
     ]
-    firsts: dict[tuple[str, str], Any] = {}
+    firsts: dict[tuple[str, str], Moment] = {}
     for moment in steps:
-        subject = moment.detail.split(":")[0].split(" ")[0] if moment.event.startswith(("leader", "isr", "first")) else ""
-        firsts.setdefault((moment.event, subject), moment)
+        firsts.setdefault((moment.event, _subject(moment)), moment)
     chosen = sorted(firsts.values(), key=lambda moment: (moment.time_s, moment.id))[:14]
-    margin = max(0.02 * (end - fault.at_s), 1e-3)
-    span = (max(0.0, fault.at_s - 2 * margin), min(reading.duration_s, end + 2 * margin))
-    texts = [f"{clean(m.event.replace('_', ' '), 24)} · {clean(m.actor, 18)}" for m in chosen]
+    length = max(end - fault.at_s, 1e-3)
+    span = (max(0.0, fault.at_s - 0.04 * length), end + 0.16 * length)
+    texts = [f"{clean(_step(moment), 40)} · {clean(moment.actor, 18)}" for moment in chosen]
     bars = [f"{'cannot write' if one.kind == 'produce' else 'cannot read'} {clean(one.where, 26)}" for one in mine[:8]]
     frame = Frame(
         reading,
@@ -217,9 +218,10 @@ def chain(reading: Reading) -> Figure | None:
         (0.21 * (len(texts) + len(bars)),),
         strip=False,
         span_s=span,
-        left_in=min(3.6, 0.4 + 0.07 * max(map(len, texts + bars), default=0)),
+        left_in=min(4.2, 0.35 + CHARACTER_IN * max(map(len, texts + bars), default=0)),
     )
     panel = frame.panels[0]
+    name(panel, "steps")
     rows = texts + bars
     panel.set_ylim(len(rows), 0)
     panel.set_yticks([i + 0.5 for i in range(len(rows))])
@@ -230,27 +232,34 @@ def chain(reading: Reading) -> Figure | None:
     for i, moment in enumerate(chosen):
         panel.plot([fault.at_s, moment.time_s], [i + 0.5, i + 0.5], color=palette.MUTED, linewidth=0.6, zorder=1.0)
         panel.plot([moment.time_s], [i + 0.5], color=edge, marker="o", markersize=4.5, linestyle="none", zorder=2.0)
-        _beside(panel, moment.time_s, i + 0.5, f"+{words.seconds(moment.time_s - fault.at_s)}", span)
+        _beside(panel, moment.time_s, i + 0.5, _since(moment.time_s - fault.at_s))
     for i, one in enumerate(mine[: len(bars)], len(texts)):
         colour = palette.PRODUCE if one.kind == "produce" else palette.CONSUME
         panel.barh(i + 0.5, one.duration_s, 0.6, one.from_s, color=colour, edgecolor="none", zorder=2.0)
-        _beside(panel, one.until_s, i + 0.5, words.seconds(one.duration_s), span, inside=True)
+        _beside(panel, one.until_s, i + 0.5, words.seconds(one.duration_s) + (", open" if one.open else ""))
     return frame.figure
 
 
-def _beside(panel: Axes, x: float, y: float, text: str, span: tuple[float, float], inside: bool = False) -> None:
-    right = x > span[0] + 0.85 * (span[1] - span[0])
+def _subject(moment: Moment) -> str:
+    """The partition or topic that a row is about, where there may be several rows of its kind."""
+    if not moment.event.startswith(("leader", "isr", "first")):
+        return ""
+    return moment.detail.split(":")[0].split(" ")[0]
+
+
+def _step(moment: Moment) -> str:
+    return f"{moment.event.replace('_', ' ')} {_subject(moment)}".strip()
+
+
+def _since(span_s: float) -> str:
+    return f"+{span_s:.3f} s" if span_s >= 1.0 else f"+{words.seconds(span_s)}"
+
+
+def _beside(panel: Axes, x: float, y: float, text: str) -> None:
     panel.annotate(
-        text,
-        (x, y),
-        xytext=(-6 if right else 6, 0),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        va="center_baseline",
-        fontsize=8.5,
-        color=palette.PAPER if inside and right else palette.INK,
-        zorder=3.0,
-    )
+        text, (x, y), xytext=(6, 0), textcoords="offset points", ha="left", va="center_baseline", fontsize=8.5,
+        color=palette.INK, zorder=3.0,
+    )  # fmt: skip
 
 
 def _limit(number: int, what: str, most: int = MOST_LINES) -> str:
@@ -274,8 +283,3 @@ def _log_seconds(panel: Axes) -> None:
     panel.yaxis.set_major_locator(LogLocator(10.0, numticks=8))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.seconds(value)))
     panel.yaxis.set_minor_formatter(NullFormatter())
-
-
-def proxy(colour: str) -> Line2D:
-    """A line to stand in a legend."""
-    return Line2D([], [], color=colour)

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kafkasim.report import palette, words
-from kafkasim.report.frame import Frame, legend, name, nothing
+from kafkasim.report.frame import CHARACTER_IN, Frame, legend, legend_rows, name, nothing
 from kafkasim.report.reading import Reading
 from kafkasim.report.samples import Line, Samples, largest_first
 from kafkasim.report.words import clean
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MOST_PARTITIONS: Final = 24
 MOST_STATIONS: Final = 8
-CHARACTER_IN: Final = 0.072
 
 
 def replication(reading: Reading, samples: Samples) -> Figure:
@@ -121,13 +120,14 @@ def utilisation(reading: Reading, samples: Samples) -> Figure:
         "Utilisation: the share of each interval in which a station was busy",
         f"threads of a pool averaged{rest}",
         (1.9, 1.05),
+        legend_rows=(legend_rows(len(shown), 3),),
     )
     above, below = frame.panels
     name(above, "busy")
     entries: list[tuple[Any, str]] = []
     for i, line in enumerate(shown):
         colour, dash = palette.line(i)
-        (drawn,) = above.plot(line.times, line.values, color=colour, linestyle=dash, linewidth=1.3)  # type: ignore[arg-type]
+        (drawn,) = above.plot(line.times, line.values, color=colour, linestyle=dash, linewidth=1.3)
         entries.append((drawn, station(line)))
     if entries:
         above.set_ylim(0.0, max(0.05, min(1.0, 1.15 * max(line.largest for line in shown))))
@@ -141,7 +141,7 @@ def utilisation(reading: Reading, samples: Samples) -> Figure:
     waiting: list[tuple[Any, str]] = []
     for i, line in enumerate(largest_first(queues, lambda line: line.mean)[:MOST_STATIONS]):
         colour, dash = palette.line(i)
-        (drawn,) = below.plot(line.times, line.values, color=colour, linestyle=dash, linewidth=1.3)  # type: ignore[arg-type]
+        (drawn,) = below.plot(line.times, line.values, color=colour, linestyle=dash, linewidth=1.3)
         waiting.append((drawn, f"broker {line.labels['broker']}"))
     if waiting:
         below.set_ylim(0.0, max(1.0, 1.1 * max(line.largest for line in queues)))

@@ -87,7 +87,9 @@ class Effects:
     def _expiries(self, moments: list[Moment]) -> list[Told]:
         told: list[Told] = []
         for moment in moments[:SHOWN]:
-            whose = "its ZooKeeper session" if self._is_own(moment, len(moments)) else f"a ZooKeeper session{_in(moment)}"
+            whose = (
+                "its ZooKeeper session" if self._is_own(moment, len(moments)) else f"a ZooKeeper session{_in(moment)}"
+            )
             told.append((moment.time_s, f"{whose} expired, {self._after(moment)} after the event.", moment.id))
         return told
 
@@ -126,7 +128,9 @@ class Effects:
                 change = CHANGE.match(moment.detail)
                 many = MANY.match(moment.detail)
                 if change and change["after"] and change["after"] != "none":
-                    named.append(f"broker {change['after']} as leader of {change['tp']} (leader epoch {change['epoch']})")
+                    named.append(
+                        f"broker {change['after']} as leader of {change['tp']} (leader epoch {change['epoch']})"
+                    )
                 elif change and change["after"]:
                     named.append(f"nobody as leader of {change['tp']}: no replica of its ISR is up")
                 elif many:
@@ -179,14 +183,18 @@ class Effects:
     def _learned(self, moments: list[Moment]) -> list[Told]:
         told: list[Told] = []
         for first in _leading(moments):
-            told.append((first.time_s, f"{first.actor} was the first client to learn who leads {first.detail} now.", first.id))
+            told.append(
+                (first.time_s, f"{first.actor} was the first client to learn who leads {first.detail} now.", first.id)
+            )
         return told[:SHOWN]
 
     def _backoffs(self, moments: list[Moment]) -> list[Told]:
         number = sum(moment.count for moment in moments)
         first = moments[0]
         times = "once" if number == 1 else f"{number} times"
-        return [(first.time_s, f"a follower's fetch was refused and waited ({times} in all; {first.detail}).", first.id)]
+        return [
+            (first.time_s, f"a follower's fetch was refused and waited ({times} in all; {first.detail}).", first.id)
+        ]
 
     def _truncations(self, moments: list[Moment]) -> list[Told]:
         return [(m.time_s, f"{m.actor} cut its log of {m.detail}.", m.id) for m in moments[:SHOWN]]
@@ -216,7 +224,7 @@ class Effects:
         if outage.open:
             said = f"{outage.client}{acks} still could not {verb} {outage.where}, {span}."
         else:
-            said = f"{outage.client}{acks} could {verb} {outage.where} again: it could not {span}{self._until(outage)}."
+            said = f"{outage.client}{acks} could {verb} {outage.where} again: it had not been able to {span}{self._until(outage)}."
         return outage.until_s, said, outage.cause
 
     def _until(self, outage: Outage) -> str:

@@ -45,7 +45,10 @@ class Picture:
         with _style(f"kafkasim {self.name}"):
             buffer = io.BytesIO()
             self.figure.savefig(
-                buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
+                buffer,
+                format="svg",
+                transparent=True,
+                metadata={"Date": None, "Creator": None, "Type": None, "Format": None},
             )
         return _inline(buffer.getvalue(), self.name, self.alt)
 
@@ -106,24 +109,21 @@ def _inline(document: bytes, prefix: str, alt: str) -> str:
     root = ElementTree.fromstring(document)
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith(("}metadata", "}title")):
+            if child.tag.endswith(("}metadata", "}title", "}style")):
                 parent.remove(child)
     for node in root.iter():
         node.tag = node.tag.rsplit("}", 1)[-1]
         node.attrib = {
             key.rsplit("}", 1)[-1]: _own(key.rsplit("}", 1)[-1], value, prefix) for key, value in node.attrib.items()
         }
-        if node.tag == "style" and node.text:
-            node.text = node.text.strip()
     width, height = root.attrib.pop("width", ""), root.attrib.pop("height", "")
     root.attrib.pop("version", None)
     root.set("role", "img")
     root.set("aria-label", alt)
     root.set("class", "figure")
-    root.set("style", f"aspect-ratio: {width.removesuffix('pt')} / {height.removesuffix('pt')}")
-    for style in root.iter("style"):
-        style.text = ""
-    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+    shape = f"{width.removesuffix('pt')} / {height.removesuffix('pt')}"
+    root.set("style", f"aspect-ratio: {shape}; stroke-linejoin: round; stroke-linecap: butt")
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _own(key: str, value: str, prefix: str) -> str:

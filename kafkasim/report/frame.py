@@ -26,7 +26,8 @@ GAP_IN: Final = 0.34
 BOTTOM_IN: Final = 0.5
 LANE_IN: Final = 0.2
 STRIP_IN: Final = 0.34
-CHARACTER_IN: Final = 0.072
+CHARACTER_IN: Final = 0.066
+LEGEND_IN: Final = 0.185
 LONGEST_LABEL: Final = 40
 
 
@@ -42,6 +43,7 @@ class Frame:
         strip: bool = True,
         span_s: tuple[float, float] | None = None,
         left_in: float = LEFT_IN,
+        legend_rows: tuple[int, ...] = (),
     ) -> None:
         self.reading = reading
         self.span_s = span_s or (0.0, max(reading.duration_s, 1e-9))
@@ -50,7 +52,8 @@ class Frame:
         lanes = _lanes(shown, self.span_s, WIDTH_IN - left_in - RIGHT_IN)
         lanes_in = LANE_IN * len(lanes)
         strip = strip and bool(reading.outages)
-        total = TITLE_IN + lanes_in + sum(heights_in) + GAP_IN * len(heights_in) + BOTTOM_IN
+        gaps_in = [GAP_IN + LEGEND_IN * max(0, n - 1) for n in (*legend_rows, *[1] * len(heights_in))]
+        total = TITLE_IN + lanes_in + sum(heights_in) + sum(gaps_in[: len(heights_in)]) + BOTTOM_IN
         total += STRIP_IN + 0.1 if strip else 0.0
         self.figure = Figure(figsize=(WIDTH_IN, total))
         self._total_in = total
@@ -62,8 +65,8 @@ class Frame:
             axes = self._axes(lanes_in)
             _draw_lanes(axes, lanes, self.span_s)
         self.panels: list[Axes] = []
-        for height_in in heights_in:
-            self._top_in += GAP_IN
+        for height_in, gap_in in zip(heights_in, gaps_in, strict=False):
+            self._top_in += gap_in
             panel = self._axes(height_in)
             self._dress(panel, shown)
             self.panels.append(panel)
@@ -218,6 +221,11 @@ def legend(axes: Axes, entries: list[tuple[Any, str]], columns: int = 6) -> None
     )
     for text, (_, name) in zip(made.get_texts(), entries, strict=True):
         text.set_text(clean(name, LONGEST_LABEL))
+
+
+def legend_rows(entries: int, columns: int) -> int:
+    """How many rows a legend takes."""
+    return -(-entries // columns)
 
 
 def name(axes: Axes, text: str) -> None:

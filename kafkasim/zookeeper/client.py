@@ -8,7 +8,7 @@ goes to the caller.  Watches are set with reads and registered anew after a reco
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpy.events import Event
@@ -37,12 +37,13 @@ from kafkasim.zookeeper.packets import CLOSE, READ, SET_WATCHES, WRITE, Reply, R
 CONNECTED = "connected"
 DISCONNECTED = "disconnected"
 EXPIRED = "expired"
+CLOSED = "closed"
 
 
 class _Call:
     """One :meth:`ZooKeeperClient.submit`: its outcomes as they come."""
 
-    def __init__(self, operations: list[Operation], cause: int, done: Event) -> None:
+    def __init__(self, operations: Sequence[Operation], cause: int, done: Event) -> None:
         self.operations = operations
         self.cause = cause
         self.done = done
@@ -67,7 +68,7 @@ class ZooKeeperClient(ConnectionUser):
     """A client ``name`` on ``host``; ``fault_cause`` is the row of what has killed it (0: nothing).
 
     ``on_state(state, cause)`` hears 'connected', 'disconnected' and 'expired'; ``state`` is
-    the last of them ('new' before the first).  After 'expired' or :meth:`crash`,
+    the last of them ('new' before the first, 'closed' after :meth:`close`).  After 'expired' or :meth:`crash`,
     :meth:`connect` opens a new session.
     """
 
@@ -147,7 +148,7 @@ class ZooKeeperClient(ConnectionUser):
         self._new_connection().start()
         return self._connecting
 
-    def submit(self, operations: list[Operation], cause: int = 0) -> Event:
+    def submit(self, operations: Sequence[Operation], cause: int = 0) -> Event:
         """Send operations in order; the event's value is the list of their outcomes.
 
         ``cause`` is a row of the timeline that watchers of the changes are told.
@@ -338,6 +339,7 @@ class ZooKeeperClient(ConnectionUser):
         assert self._connection is not None
         self._connection.stop()
         self._watched.clear()
+        self.state = CLOSED
         if self._closing is not None:
             self._closing.succeed()
             self._closing = None

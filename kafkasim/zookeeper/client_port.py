@@ -190,7 +190,7 @@ class ClientPort(Listener):
         else:
             attachment.socket.send(Reply(request, transaction.outcome, transaction.zxid))
         while queue and queue[0].kind in (READ, PING, SET_WATCHES):
-            self._read(queue.popleft())
+            self._release(queue.popleft())
 
     def fire(self, change: Change, cause: int) -> None:
         """Watches on what ``change`` has changed, in commit order."""
@@ -202,6 +202,15 @@ class ClientPort(Listener):
             self.server.log.pass_through(request, self._compute)
         else:
             self._compute(request)
+
+    def _release(self, request: Request) -> None:
+        """A read that waited for a write of its session: answered before the next commit is applied.
+
+        It has passed the processor's queue before: its processor time is charged, it does not queue again.
+        """
+        if request.kind == READ:
+            self.server.compute(self.server.parameters.read_s, _nothing, None)
+        self._answer(request)
 
     def _compute(self, request: Job) -> None:
         assert isinstance(request, Request)
@@ -266,6 +275,10 @@ class ClientPort(Listener):
                 self.watches.add_children(path, session_id)
             else:
                 self.watches.add_data(path, session_id)
+
+
+def _nothing(_: None) -> None:
+    """Processor time without an effect."""
 
 
 _NOTHING = Outcome()

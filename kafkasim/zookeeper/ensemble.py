@@ -82,9 +82,13 @@ class Ensemble:
         """All servers."""
         return list(self._servers)
 
-    def is_up(self, server_id: int) -> bool:
-        """Whether the process of ``server_id`` runs."""
-        return self.server(server_id).running
+    def is_up(self, number: int) -> bool:
+        """Whether the process of server ``number`` runs (it may be LOOKING)."""
+        return self.server(number).running
+
+    def is_serving(self, number: int) -> bool:
+        """Whether server ``number`` answers clients."""
+        return self.server(number).serving
 
     def leader_id(self) -> int | None:
         """The server that leads now and serves (of two that believe so, the newer one)."""
@@ -194,7 +198,7 @@ class Ensemble:
         """SIGKILL of a server's process; ``cause`` is the fault's row."""
         server = self.server(server_id)
         if not server.running:
-            server.life.end()  # it was starting
+            server.stop_starting()
             return
         self._fault_row = cause
         if isinstance(server.role, Leader) and server.role.serving:
@@ -202,13 +206,29 @@ class Ensemble:
         server.crash()
 
     def start(self, server_id: int, cause: int) -> None:
-        """The process starts (again); ``cause`` is the row of what started it."""
+        """The process starts (again), unless it runs; ``cause`` is the row of what started it."""
         server = self.server(server_id)
-        if server.running:
-            raise RuntimeError(f"{server.name} runs already")
+        if server.running or server.starting:
+            return
         if sum(1 for other in self._servers if other.running) < server.quorum:
             self._election_row = cause
         server.start()
+
+    def session_rows(self) -> list[dict[str, object]]:
+        """The trace as the table ``sessions`` has it; a bucket is given in simulated time (ms)."""
+        return [
+            {
+                "session": name,
+                "server": server_id,
+                "touched_at_server_s": touched_at_server_s,
+                "touched_at_leader_s": touched_at_leader_s,
+                "bucket_ms": round(bucket_s * 1000.0),
+                "expired_s": expired_s,
+            }
+            for name, server_id, touched_at_server_s, touched_at_leader_s, bucket_s, expired_s in (
+                self.trace_sessions or []
+            )
+        ]
 
     # What the timeline is told
 

@@ -95,6 +95,9 @@ class _Caller(SocketOwner):
     def socket_message(self, socket: Socket, message: Any) -> None:
         """The dialler's id."""
         assert isinstance(message, Hello)
+        if not self.mesh.server.running:
+            socket.close()
+            return
         line = self.mesh.lines[message.server_id]
         if message.server_id < self.mesh.server.id:
             socket.close()

@@ -6,6 +6,7 @@ events.  Errors carry the names of ``KeeperException.Code`` without its undersco
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -103,7 +104,7 @@ class Check(Operation):
 class Multi(Operation):
     """Several writes as one transaction: all or none."""
 
-    operations: list[Operation]
+    operations: Sequence[Operation]
     path: str = ""
     writes = True
 

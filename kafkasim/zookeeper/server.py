@@ -94,6 +94,7 @@ class Server:
         self.current_epoch: int = 0
         # in memory
         self.running = False
+        self.starting = False
         self.state: str = LOOKING
         self.role: Role = Role(self)
         self.role.over = True
@@ -165,9 +166,16 @@ class Server:
 
     def start(self) -> None:
         """The process starts; it is LOOKING when snapshot and log are read."""
+        self.starting = True
         self.life.plan(self.scheduler.now + self.parameters.start_up_s, self._started, None)
 
+    def stop_starting(self) -> None:
+        """The process dies before it is up."""
+        self.starting = False
+        self.life.end()
+
     def _started(self, _: None) -> None:
+        self.starting = False
         self.running = True
         self.logical_clock = 0
         self._look(None)

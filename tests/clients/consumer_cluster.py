@@ -244,9 +244,10 @@ class Broker(Server):
             part.error = OFFSET_OUT_OF_RANGE
             request.answered.append(part)
             return 0
-        for batch in log:
-            if batch.base_offset + batch.count <= part.fetch_offset:
-                continue
+        start = len(log)
+        while start > 0 and log[start - 1].base_offset + log[start - 1].count > part.fetch_offset:
+            start -= 1
+        for batch in log[start:]:
             if part.bytes + batch.size_bytes > min(part.max_bytes, budget) and part.bytes > 0:
                 break
             part.batches.append(batch)

@@ -72,13 +72,17 @@ class FakeEnsemble:
 
     def _apply(self, client: FakeClient, operation: Operation) -> Outcome:
         if isinstance(operation, Multi):
-            before = dict(self.nodes)
+            before = {part.path: self.nodes.get(part.path) for part in operation.operations}
             events: list[tuple[str, str]] = []
             outcomes = []
             for part in operation.operations:
                 outcomes.append(self._write(client, part, events))
                 if outcomes[-1].error is not None:
-                    self.nodes = before
+                    for path, node in before.items():
+                        if node is None:
+                            self.nodes.pop(path, None)
+                        else:
+                            self.nodes[path] = node
                     return Outcome(
                         error=outcomes[-1].error, outcomes=[*outcomes, Outcome(error="RUNTIMEINCONSISTENCY")]
                     )

@@ -13,6 +13,7 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.results import Result
 
 TOPIC = "TweetsPublicados"
+OFFSETS = "__consumer_offsets: 16 partitions, leader now 2 (8), 3 (8)"
 CONFIG = {"acks": "all", "linger.ms": 5, "interceptor.classes": "x.Y"}
 
 
@@ -32,7 +33,13 @@ def _timeline(expired_s: float) -> tuple[Timeline, dict[str, int]]:
     detail = f"{TOPIC}-0: leader 1 -> 3, ISR [1, 3] -> [3], leader epoch 1"
     elected = add(z + 0.009, "broker 2", "leader_elected", detail, change)
     timeline.row(
-        add(z + 0.009, "broker 2", "leader_elected", "__consumer_offsets: 16 partitions, leader now 2 (8), 3 (8)", change)
+        add(
+            z + 0.009,
+            "broker 2",
+            "leader_elected",
+            OFFSETS,
+            change,
+        )
     ).count = 16
     applied = add(z + 0.012, "broker 3", "leader_applied", f"{TOPIC}-0 epoch 1 isr [3]", elected)
     shrunk = add(z + 0.031, "broker 2", "isr_changed", f"{TOPIC}-1: ISR [2, 1] -> [2], leader epoch 1", change)
@@ -93,7 +100,9 @@ def broken(seed: int = 1, lost: int = 0, **manifest: Any) -> Result:
         for name, share in (("request_handlers", 0.11), ("network_threads", 0.19), ("disk", 0.02)):
             series.gauge(
                 "utilisation_fraction",
-                lambda b=broker, s=share: 0.0 if b == 1 and 55 < now[0] < 104 else s * (1 + 0.2 * draw.random()) * b / 2,
+                lambda b=broker, s=share: (
+                    0.0 if b == 1 and 55 < now[0] < 104 else s * (1 + 0.2 * draw.random()) * b / 2
+                ),
                 broker=broker,
                 station=f"broker {broker} {name}",
             )
@@ -176,7 +185,12 @@ def broken(seed: int = 1, lost: int = 0, **manifest: Any) -> Result:
             {"id": ids["order"], "at_s": 150.0, "event": "elect_preferred_leaders", "target": "all", "over_s": 151.5},
         ],
         expectations=[
-            {"text": "no acknowledged record is lost", "holds": lost == 0, "value": lost, "reason": f"{lost} were lost"},
+            {
+                "text": "no acknowledged record is lost",
+                "holds": lost == 0,
+                "value": lost,
+                "reason": f"{lost} were lost",
+            },
             {"text": "produce unavailability of TweetsPublicados < 23s", "holds": True, "value": z - 54.6},
         ],
         warnings=["twitter-app: interceptor.classes is ignored: interceptors are not modelled"],

@@ -120,8 +120,7 @@ def test_a_read_waits_for_the_own_sessions_write_only() -> None:
 def test_pipelined_operations_keep_their_order() -> None:
     lab = Laboratory(3, leader=1, fsync_s=1e-3, fsync_p99_s=20e-3)
     lab.ensemble.put("/x", 0)
-    for server in (1, 2):
-        client = lab.client(f"c{server}", server)
+    for client in [lab.client(f"c{server}", server) for server in (1, 2)]:
         operations = [SetData("/x", n // 2) if n % 2 == 0 else GetData("/x") for n in range(100)]
         outcomes = lab.do(client, *operations)
         assert [outcome.data for outcome in outcomes[1::2]] == list(range(50))
@@ -182,7 +181,9 @@ def test_the_data_tree() -> None:
     assert [outcome.error for outcome in done] == [None, None, "BADVERSION", None]
     assert (done[3].data, done[3].version, done[3].czxid) == ("y", 2, made[0].czxid)
     # all or none
-    multi = lab.do(client, Multi([Create("/m", 0), SetData("/a", "w", 99), Delete("/a/b")]), Exists("/m"), Exists("/a/b"))
+    multi = lab.do(
+        client, Multi([Create("/m", 0), SetData("/a", "w", 99), Delete("/a/b")]), Exists("/m"), Exists("/a/b")
+    )
     assert multi[0].error == "BADVERSION"
     assert [outcome.error for outcome in multi[0].outcomes] == [None, "BADVERSION", "RUNTIMEINCONSISTENCY"]
     assert [outcome.error for outcome in multi[1:]] == ["NONODE", None]

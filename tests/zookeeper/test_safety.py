@@ -70,7 +70,9 @@ def test_random_crashes_lose_no_acknowledged_write(seed: int, servers: int) -> N
         {path: (node.data, node.version, node.mzxid) for path, node in server.tree.nodes.items()}
         for server in lab.ensemble.servers()
     ]
-    settled = {path for path in contents[0] if all(path in tree and tree[path] == contents[0][path] for tree in contents)}
+    settled = {
+        path for path in contents[0] if all(path in tree and tree[path] == contents[0][path] for tree in contents)
+    }
     moving = set(contents[0]) - settled
     assert len(moving) <= len(writers)  # at most what is under way at the end
 

@@ -67,6 +67,9 @@ def test_a_session_expires_at_the_tick_after_its_last_touch_and_timeout(
     assert clock.ms(bucket) == expected_ms
     assert expired == bucket
     assert clock.ms(expired) == expected_ms
+    table = [line for line in lab.ensemble.session_rows() if line["session"] == "victim"][-1]
+    assert table["bucket_ms"] == round(expired * 1000.0)
+    assert table["expired_s"] == expired
     assert expired < deleted_at < expired + 0.002  # one write through the quorum, one hop to the watcher
 
 

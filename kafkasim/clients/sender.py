@@ -1,0 +1,478 @@
+"""The producer's I/O thread: what is sent when, and what becomes of it.
+
+Stands for ``Sender``.  A pass of its loop is one kernel event at LATE priority: it takes in
+what has come (the poll returns), lets the application thread catch up, drains, sends, and
+works out until when the next poll may sleep.  Passes that would find nothing are not made: a
+thread that would spin sleeps until something can change.
+
+CPU: each produce request costs ``producer_request_s`` + ``producer_per_byte_s`` × its bytes
+before it leaves; a thread that slept in poll takes ``client_wake_up_s`` to wake.  What a
+record costs is the application thread's time: counted, but it delays nothing (documented
+approximation).  Left out: transactions, the client's own quota metrics.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from math import inf
+from typing import Final
+
+from kafkasim.clients.accumulator import RecordAccumulator
+from kafkasim.clients.appender import Appender
+from kafkasim.clients.idempotence import Idempotence
+from kafkasim.clients.java_hash import hash_order
+from kafkasim.clients.monitor import ClientMonitor
+from kafkasim.clients.network_client import NetworkClient
+from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, PartitionQueue, ProducerBatch
+from kafkasim.clients.producer_id import GO_ON, ProducerIdRequest
+from kafkasim.clients.settings import UNLIMITED
+from kafkasim.hosts.host import Host
+from kafkasim.kernel.clock import Clock
+from kafkasim.kernel.scheduler import LATE, Scheduler
+from kafkasim.protocol import (
+    DELIVERY_TIMEOUT,
+    FENCED_LEADER_EPOCH,
+    INVALID_METADATA,
+    MESSAGE_TOO_LARGE,
+    NONE,
+    NOT_LEADER_OR_FOLLOWER,
+    RETRIABLE,
+    ProducePartition,
+    ProduceRequest,
+    Request,
+    TopicPartition,
+)
+
+_FLEXIBLE_OVERHEAD: Final = 26
+"""Produce v9+: header and body without client id, topic name and partitions."""
+_PLAIN_OVERHEAD: Final = 32
+"""Produce v8."""
+
+
+class ProducerCosts:
+    """CPU times (s) of a producer; all zero: the thread's work takes no time."""
+
+    def __init__(
+        self, producer_request_s: float = 0.0, producer_per_byte_s: float = 0.0, producer_per_record_s: float = 0.0,
+        client_wake_up_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.producer_request_s: float = producer_request_s
+        self.producer_per_byte_s: float = producer_per_byte_s
+        self.producer_per_record_s: float = producer_per_record_s
+        self.client_wake_up_s: float = client_wake_up_s
+
+
+class SenderSettings:
+    """Configs of the I/O thread.  ``flexible``: Produce v9+ (2.8+)."""
+
+    def __init__(
+        self, acks: int, max_request_size: int, retries: int, max_in_flight: int, request_timeout_ms: int,
+        retry_backoff_ms: int, client_id: str, flexible: bool, uses_hints: bool,
+    ) -> None:  # fmt: skip
+        self.acks: int = acks
+        self.max_request_size: int = max_request_size
+        self.retries: int = retries
+        self.keeps_order: bool = max_in_flight == 1
+        self.request_timeout_ms: int = request_timeout_ms
+        self.retry_backoff_ms: int = retry_backoff_ms
+        self.client_id_bytes: int = len(client_id)
+        self.flexible: bool = flexible
+        self.uses_hints: bool = uses_hints
+
+
+class SentProduce(ProduceRequest):
+    """A Produce request that remembers its sender's batches, in the order of its partitions."""
+
+    def __init__(
+        self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float,
+        batches: list[ProducerBatch],
+    ) -> None:  # fmt: skip
+        super().__init__(size_bytes, partitions, acks, timeout_s)
+        self.batches = batches
+
+
+class Sender:
+    """One I/O thread.
+
+    ``busy_s`` is CPU time of the I/O thread, ``application_s`` that of the application thread.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, clock: Clock, host: Host, costs: ProducerCosts, settings: SenderSettings,
+        client: NetworkClient, accumulator: RecordAccumulator, idempotence: Idempotence | None, monitor: ClientMonitor,
+        number: int,
+    ) -> None:  # fmt: skip
+        self.passes: int = 0
+        self.batches_sent: int = 0
+        self.requests_sent: int = 0
+        self.records_retried: int = 0
+        self.busy_s: float = 0.0
+        self.application_s: float = 0.0
+        self.stopped: bool = False
+        self._scheduler = scheduler
+        self._clock = clock
+        self._host = host
+        self._costs = costs
+        self._settings = settings
+        self._client = client
+        self._metadata = client.metadata
+        self._accumulator = accumulator
+        self._idempotence = idempotence
+        self._monitor = monitor
+        self._number: int = number
+        self._producer_id: ProducerIdRequest | None = None
+        if idempotence is not None:
+            self._producer_id = ProducerIdRequest(
+                client, idempotence, settings.request_timeout_ms, settings.retry_backoff_ms
+            )
+        self._appender: Appender | None = None
+        self._nodes: list[int] = []
+        self._busy_until: float = 0.0
+        self._asleep_until: float = 0.0
+        self._in_poll: bool = False
+        self._running: bool = False
+        self._due: float = inf
+        self._planned: list[float] = []
+
+    # -- when the thread runs
+
+    def start(self, appender: Appender) -> None:
+        """Begin to run now."""
+        self._appender = appender
+        self._plan(self._scheduler.now)
+
+    def stop(self) -> None:
+        """The process is gone."""
+        self.stopped = True
+
+    def wake(self) -> None:
+        """Something has come on a connection, or the application thread calls."""
+        if self._running or self.stopped:
+            return
+        self._plan(self._running_again(self._scheduler.now))
+
+    def _running_again(self, at: float) -> float:
+        """When the thread acts on something that happens at ``at``."""
+        if at < self._busy_until:
+            at = self._busy_until
+        elif self._in_poll:
+            at += self._costs.client_wake_up_s
+        return at if at > self._asleep_until else self._asleep_until
+
+    def _plan(self, at: float) -> None:
+        if at < self._due:
+            self._due = at
+            self._push(at)
+
+    def _push(self, at: float) -> None:
+        planned = self._planned
+        if planned and planned[0] <= at:
+            return  # an earlier event looks again
+        heappush(planned, at)
+        self._scheduler.push(at, LATE, self._fire, None)
+
+    def _fire(self, _: None) -> None:
+        heappop(self._planned)
+        if self.stopped:
+            return
+        due = self._due
+        if due > self._scheduler.now:
+            if due < inf:
+                self._push(due)
+            return
+        self._due = inf
+        self._pass(self._scheduler.now)
+
+    # -- one pass
+
+    def _pass(self, now: float) -> None:
+        self._running = True
+        self.passes += 1
+        client = self._client
+        if self._in_poll:
+            client.handle(now)
+        appender = self._appender
+        assert appender is not None
+        appender.advance(now)
+        now_ms = self._clock.ms(now)
+        writes = client.writes
+        wait_ms = GO_ON
+        producer_id = self._producer_id
+        idempotence = self._idempotence
+        if idempotence is not None and producer_id is not None:
+            idempotence.before_pass()
+            wait_ms = producer_id.step(now, now_ms)
+            if producer_id.sleep_ms > 0:
+                self._running = False
+                self._in_poll = False
+                self._asleep_until = now + producer_id.sleep_ms / 1000.0
+                self._plan(self._asleep_until)
+                return
+        holds = wait_ms != GO_ON
+        spins = False
+        if not holds:
+            wait_ms = self._look(now_ms)
+            if self._nodes:
+                spins = not self._send_data(now, now_ms)
+            self._expire(now, now_ms)
+            if not self._nodes:
+                wait_ms = self._with_expiry(wait_ms, now_ms)
+        metadata_ms = client.update_metadata(now)
+        base = now if now > self._busy_until else self._busy_until
+        if client.writes == writes and not (wait_ms == 0 and not spins) and not client.readable():
+            if spins:
+                wait_ms = self._while_spinning(now_ms)
+            self._sleep(base, now_ms, min(wait_ms, metadata_ms), spins)
+        elif base > now:
+            # The poll is reached when the work is done; it then finds what has come meanwhile.
+            self._in_poll = True
+            if holds or client.readable() or client.has_unanswered():
+                self._plan(base)
+            else:
+                self._look_again(base, now_ms, metadata_ms)
+        elif client.handle(now) or holds:
+            self._in_poll = False
+            self._plan(now)
+        else:
+            self._look_again(now, now_ms, metadata_ms)
+        self._running = False
+
+    def _look_again(self, base: float, now_ms: int, metadata_ms: int) -> None:
+        """The poll has returned at once: one more pass, unless it would find nothing."""
+        idempotence = self._idempotence
+        if idempotence is not None:
+            idempotence.before_pass()
+        client = self._client
+        wait_ms = self._look(now_ms)
+        if self._nodes or wait_ms == 0 or client.readable():
+            self._in_poll = base > self._scheduler.now
+            self._plan(base)
+            return
+        metadata_ms = client.metadata_wait_ms(now_ms)
+        if metadata_ms == 0:
+            self._in_poll = False
+            self._plan(base)
+            return
+        self._sleep(base, now_ms, min(self._with_expiry(wait_ms, now_ms), metadata_ms), False)
+
+    def _sleep(self, base: float, now_ms: int, wait_ms: int, spins: bool) -> None:
+        """Sleep in poll from ``base`` on, until the clock has moved by ``wait_ms`` or something happens."""
+        self._in_poll = True
+        clock = self._clock
+        if wait_ms > self._settings.request_timeout_ms:
+            wait_ms = self._settings.request_timeout_ms
+        base_ms = now_ms if base == self._scheduler.now else clock.ms(base)
+        deadline_ms = now_ms + wait_ms
+        fraction = base - clock.time_of(base_ms)
+        due = clock.time_of(deadline_ms) + fraction
+        appender = self._appender
+        assert appender is not None
+        event = appender.next_event()
+        if event < due:
+            due = event
+        timeout_ms = self._client.next_timeout_ms()
+        if timeout_ms < deadline_ms:
+            # Something will have timed out: seen when a record is appended behind others, which wakes, too.
+            late = clock.time_of(timeout_ms + 1) + fraction
+            if not spins:
+                late = appender.append_after(clock.time_of(timeout_ms + 1))
+            if late < due:
+                due = late
+        if due < inf:
+            self._plan(self._running_again(due if due > base else base))
+
+    def _while_spinning(self, now_ms: int) -> int:
+        wait_ms = min(self._accumulator.next_change_ms(now_ms), self._accumulator.next_check_ms)
+        return max(self._with_expiry(wait_ms, now_ms), 1)
+
+    def _with_expiry(self, wait_ms: int, now_ms: int) -> int:
+        within_ms = min(wait_ms, self._settings.request_timeout_ms)
+        left_ms = self._accumulator.expires_in_ms(now_ms, within_ms)
+        return max(min(wait_ms, left_ms), 0)
+
+    # -- sending
+
+    def _look(self, now_ms: int) -> int:
+        """Find the nodes to send to now (``_nodes``); returns how long to wait otherwise (ms)."""
+        accumulator = self._accumulator
+        client = self._client
+        self._nodes = []
+        if not accumulator.active:
+            accumulator.ready_none()
+            return UNLIMITED
+        accumulator.ready(now_ms)
+        if accumulator.unknown_leader:
+            self._metadata.request_update()
+        wait_ms = accumulator.next_check_ms
+        for node in accumulator.ready_nodes:
+            state = client.node(node)
+            if client.ready_at_ms(state, now_ms):
+                accumulator.note_latency(node, now_ms, True)
+                self._nodes.append(node)
+            else:
+                accumulator.note_latency(node, now_ms, False)
+                delay_ms = client.poll_delay_ms(state, now_ms)
+                if delay_ms < wait_ms:
+                    wait_ms = delay_ms
+        return wait_ms
+
+    def _send_data(self, now: float, now_ms: int) -> bool:
+        """Drain the ready nodes and send; False if nothing could be drained."""
+        accumulator = self._accumulator
+        sent = False
+        drained: list[list[ProducerBatch]] = []
+        for node in self._nodes:
+            drained.append(accumulator.drain(node, self._settings.max_request_size, now, now_ms))
+        for node, batches in zip(self._nodes, drained, strict=True):
+            if not batches:
+                continue
+            sent = True
+            if self._settings.keeps_order:
+                for batch in batches:
+                    batch.queue.muted = True
+            self._send(node, batches, now)
+        return sent
+
+    def _send(self, node: int, batches: list[ProducerBatch], now: float) -> None:
+        settings = self._settings
+        partitions: list[ProducePartition] = []
+        payload = 0
+        records = 0
+        size = 0
+        flexible = settings.flexible
+        for batch in batches:
+            partitions.append(ProducePartition(batch.queue.tp, batch.built()))
+            bytes_ = batch.size
+            payload += bytes_
+            records += batch.count
+            if flexible:
+                size += 6 if bytes_ < 127 else 7 if bytes_ < 16383 else 8 if bytes_ < 2097151 else 9
+            else:
+                size += 8
+        topic = batches[0].queue.tp.topic
+        size += payload + settings.client_id_bytes + len(topic)
+        size += _FLEXIBLE_OVERHEAD if flexible else _PLAIN_OVERHEAD
+        timeout_s = settings.request_timeout_ms / 1000.0
+        request = SentProduce(size, partitions, settings.acks, timeout_s, batches)
+        request.payload_bytes = payload
+        request.timeout_s = timeout_s
+        request.done = self._answered
+        self.requests_sent += 1
+        self.batches_sent += len(batches)
+        costs = self._costs
+        self.application_s += records * costs.producer_per_record_s
+        work_s = costs.producer_request_s + costs.producer_per_byte_s * payload
+        at = now
+        if work_s > 0.0:
+            begin = now if now > self._busy_until else self._busy_until
+            at = self._host.compute(begin, work_s)
+            self.busy_s += work_s
+            self._busy_until = at
+        state = self._client.node(node)
+        self._client.write(state, request, now, at)
+
+    def _expire(self, now: float, now_ms: int) -> None:
+        expired = self._accumulator.expired(now, now_ms)
+        for batch in expired:
+            self._fail(batch, DELIVERY_TIMEOUT, False)
+            if self._idempotence is not None and batch.retried:
+                self._idempotence.mark_unresolved(batch)
+
+    # -- answers
+
+    def _answered(self, request: Request) -> None:
+        assert isinstance(request, SentProduce)
+        now_ms = self._clock.ms(self._scheduler.now)
+        batches = request.batches
+        failed = request.failed
+        if failed != NONE or not request.expects_response:
+            if len(batches) > 1:
+                order = hash_order([batch.queue.hash for batch in batches], len(batches))
+                batches = [batches[position] for position in order]
+            for batch in batches:
+                self._complete(batch, failed, now_ms)
+            return
+        hints: list[tuple[TopicPartition, int, int]] = []
+        position = 0
+        for partition in request.partitions:
+            error = partition.error
+            self._complete(batches[position], error, now_ms)
+            position += 1
+            if (
+                (error == NOT_LEADER_OR_FOLLOWER or error == FENCED_LEADER_EPOCH)
+                and self._settings.uses_hints
+                and partition.leader_hint >= 0
+            ):
+                hints.append((partition.tp, partition.leader_hint, partition.leader_epoch_hint))
+        if hints:
+            learned = self._metadata.update_leaders(hints)
+            if learned:
+                self._client.note_learned([tp.name for tp in learned], request.cause)
+
+    def _complete(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
+        if error == NONE:
+            if self._idempotence is not None:
+                self._idempotence.completed(batch)
+            if batch.outcome == UNDECIDED:
+                batch.outcome = SUCCEEDED
+                self._acknowledge(batch)
+        else:
+            self._complete_with_error(batch, error, now_ms)
+        if self._settings.keeps_order:
+            batch.queue.muted = False
+
+    def _acknowledge(self, batch: ProducerBatch) -> None:
+        records = batch.records
+        assert records is not None
+        self._monitor.acknowledged(self._number, batch.queue.tp, records, self._scheduler.now)
+        self._forget(batch)
+
+    def _complete_with_error(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
+        accumulator = self._accumulator
+        idempotence = self._idempotence
+        if error == MESSAGE_TOO_LARGE and batch.count > 1 and batch.outcome == UNDECIDED:
+            if idempotence is not None:
+                idempotence.untrack(batch)
+            accumulator.split(batch)
+            self._forget(batch)
+        elif (
+            batch.outcome == UNDECIDED
+            and batch.attempts < self._settings.retries
+            and now_ms - batch.created_ms < accumulator.settings.delivery_timeout_ms
+            and (error in RETRIABLE if idempotence is None else idempotence.can_retry(batch, error))
+        ):
+            accumulator.reenqueue(batch, now_ms)
+            self._leave_flight(batch)
+            self.records_retried += batch.count
+        else:
+            # After exhausted retries the broker may have the batch: its sequence is not given again.
+            self._fail(batch, error, batch.attempts < self._settings.retries)
+        if error in INVALID_METADATA:
+            self._metadata.request_update()
+
+    def _fail(self, batch: ProducerBatch, error: int, adjust: bool) -> None:
+        if batch.outcome != UNDECIDED:
+            return
+        batch.outcome = FAILED
+        records = batch.records
+        if records is None or records.count != batch.count:
+            records = batch.built()
+        self._monitor.failed(self._number, batch.queue.tp, records, error, self._scheduler.now)
+        if self._idempotence is not None:
+            self._idempotence.failed(batch, error, adjust)
+        self._forget(batch)
+
+    def _forget(self, batch: ProducerBatch) -> None:
+        self._leave_flight(batch)
+        self._accumulator.release(batch)
+
+    def _leave_flight(self, batch: ProducerBatch) -> None:
+        in_flight = batch.queue.in_flight
+        if in_flight and in_flight[0] is batch:
+            in_flight.pop(0)
+        elif batch in in_flight:
+            in_flight.remove(batch)
+
+    def queues(self) -> list[PartitionQueue]:
+        """The partitions' queues."""
+        return self._accumulator.queues
