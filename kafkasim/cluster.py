@@ -91,7 +91,8 @@ class Cluster(Directory, WaitingTimes):
         books = (self.topics, self.ledger, self.latency)
         self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self)
         self.client_collector = ClientCollector(
-            *books, self.availability, self.series, self.timeline, self.board, self, self.broker_collector.paced
+            *books, self.availability, self.series, self.timeline, self.board, self, self.broker_collector.paced,
+            self.env.scheduler,
         )
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}

@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.clients.monitor import ClientMonitor
+from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
 from kafkasim.metrics.ledger import GroupAccount, Ledger, StreamAccount
@@ -259,7 +260,9 @@ class ClientCollector(ClientMonitor):
         board: Board,
         waiting: WaitingTimes,
         paced: list[bool],
+        scheduler: Scheduler,
     ) -> None:
+        self._scheduler = scheduler
         self.clients: list[Client] = []
         self.failures: list[list[tuple[str, float, float, int]]] = []
         self.errors: dict[tuple[str, str], int] = {}
@@ -367,7 +370,13 @@ class ClientCollector(ClientMonitor):
             epoch_cause = leader.epoch_cause if leader is not None else 0
             event = "first_acknowledgement" if who.kind == "produce" else "first_delivery"
             cause = max(learned, epoch_cause, outage.cause or 0) or None
-            self._timeline.add(now, who.actor, event, f"{tp} after {outage.until_s - outage.from_s:.3f} s", cause)
+            detail = f"{tp} after {outage.until_s - outage.from_s:.3f} s"
+            # A poll's records are told some microseconds before it returns: the row comes when it does.
+            self._scheduler.call_at(max(now, self._scheduler.now), self._add_row, (who.actor, event, detail, cause))
+
+    def _add_row(self, row: tuple[str, str, str, int | None]) -> None:
+        actor, event, detail, cause = row
+        self._timeline.add(self._scheduler.now, actor, event, detail, cause)
 
     # ---- consumers
 

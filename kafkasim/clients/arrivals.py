@@ -176,7 +176,7 @@ class TimeBlocks:
         if self._poisson:
             gaps = self._draws.generator.exponential(self._period_s, BLOCK)
             gaps[0] += self._last_s
-            times: npt.NDArray[np.float64] = np.cumsum(gaps)
+            times = np.cumsum(gaps, dtype=np.float64)
         else:
             times = self._first_s + np.arange(self._drawn, self._drawn + BLOCK) * self._period_s
         self._drawn += BLOCK

@@ -370,7 +370,8 @@ class ConsumerMember(ConsumerOwner):
             settled = False
         if membership is not None and in_fetches:
             until_ms = min(until_ms, membership.due_ms())
-        if not self._positions.complete() or self.network.in_flight == 0:
+        complete = self._positions.complete()
+        if not complete or self.network.in_flight == 0:
             until_ms = min(until_ms, now_ms + self.settings.retry_backoff_ms)
         if until_ms < UNLIMITED:
             until = clock.time_of(until_ms)
@@ -379,7 +380,7 @@ class ConsumerMember(ConsumerOwner):
         if until <= now:
             until = clock.time_of(now_ms + 1)
         self._calm = settled
-        self._calm_until = until if settled else -1.0
+        self._calm_until = until if settled and complete else -1.0
         self._changes_seen = self._metadata.changes
         self._plan_timer(until)
 

@@ -9,6 +9,7 @@ leaders.  Left out: ``close()``, ``flush()``, transactions, interceptors, compre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf, nextafter
 from typing import Any, Final
 
 from kafkasim.clients.accumulator import AccumulatorSettings, RecordAccumulator
@@ -224,7 +225,8 @@ class ProducerInstance(RefusedRecords):
 
     def unfinished_spans(self, end_s: float) -> list[Span]:
         """The times of what is unfinished at the end of the run."""
-        return [(first_time, last_time, count) for _, _, _, count, first_time, last_time in self.outstanding(end_s)]
+        rows = self.outstanding(nextafter(end_s, -inf))  # what would be created at the end itself is not
+        return [(first_time, last_time, count) for _, _, _, count, first_time, last_time in rows]
 
     def created(self, end_s: float) -> dict[int, int]:
         """Records intended before ``end_s``, by the ledger's stream."""
@@ -233,7 +235,7 @@ class ProducerInstance(RefusedRecords):
     def close_books(self, end_s: float) -> None:
         """The end of the run: tell the monitor what each stream created and what is still on its way."""
         in_flight = dict.fromkeys(self._streams, 0)
-        for _, stream, _, count, _, _ in self.outstanding(end_s):
+        for _, stream, _, count, _, _ in self.outstanding(nextafter(end_s, -inf)):
             in_flight[stream] += count
         created = self.created(end_s)
         for stream in self._streams:

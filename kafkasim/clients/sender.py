@@ -147,7 +147,7 @@ class Sender:
 
     def wake(self) -> None:
         """Something has come on a connection, or the application thread calls."""
-        if self._running or self.stopped:
+        if self._running or self.stopped or self._appender is None:
             return
         self._plan(self._running_again(self._scheduler.now))
 

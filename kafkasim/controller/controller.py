@@ -155,9 +155,9 @@ class Controller:
     ) -> None:
         """t = 0 of a cluster that has been running: nothing is read, written or sent.
 
-        ``states`` are all partitions by number, ``live`` the brokers with their epochs; ``epoch_version`` is the
-        version of ``/controller_epoch`` (0: created, never set since).  Watches are the ensemble's to set:
-        :meth:`settled_watches` lists them.
+        ``states`` are all partitions by number, ``live`` the brokers with their epochs (czxid of their znodes);
+        ``epoch_version`` is the version of ``/controller_epoch`` (0: created, never set since).  The cluster sets
+        the watches that :meth:`settled_watches` lists.
         """
         self.known_controller = self.broker_id if active else controller_id
         if active:
@@ -258,6 +258,7 @@ class Controller:
                 since = self._env.now
                 if event.started is not None:
                     event.started.succeed()
+                self.store.cause = event.cause
                 yield from self._services.compute(self._services.costs.event_s)
                 yield from self._process(event)
                 queue.processed(event, since)

@@ -127,10 +127,27 @@ def _one(before: PartitionState | None, after: PartitionState) -> str:
 
 def _many(topic: str, group: list[tuple[PartitionState | None, PartitionState]]) -> str:
     leaders: dict[str, int] = {}
+    left: dict[str, int] = {}
+    joined: dict[str, int] = {}
     for before, after in group:
         if before is None or before.leader != after.leader:
             leaders[_leader(after)] = leaders.get(_leader(after), 0) + 1
+        if before is not None:
+            for broker in before.isr:
+                if broker not in after.isr:
+                    left[str(broker)] = left.get(str(broker), 0) + 1
+            for broker in after.isr:
+                if broker not in before.isr:
+                    joined[str(broker)] = joined.get(str(broker), 0) + 1
     text = f"{topic}: {len(group)} partitions"
     if leaders:
-        text += ", leader now " + ", ".join(f"{leader} ({count})" for leader, count in sorted(leaders.items()))
+        text += f", leader now {_counts(leaders)}"
+    if left:
+        text += f", out of the ISR {_counts(left)}"
+    if joined:
+        text += f", into the ISR {_counts(joined)}"
     return text
+
+
+def _counts(brokers: dict[str, int]) -> str:
+    return ", ".join(f"{broker} ({count})" for broker, count in sorted(brokers.items()))

@@ -5,7 +5,7 @@ the event thread waits for all of them.  Every write is a multi with a check of 
 controller that has been succeeded cannot write.  Each method is a generator of a SimPy process.
 
 ``state_reads``, ``state_writes``, ``reads`` and ``writes`` count what has been asked for; reads and writes include
-those of partition states.
+those of partition states.  ``cause`` is the timeline row that watchers of the changes are told.
 """
 
 from __future__ import annotations
@@ -61,10 +61,6 @@ class ZooKeeper(Protocol):
 
     def submit(self, operations: Sequence[Operation], cause: int = 0) -> simpy.Event:
         """Send operations in order; the event's value is the list of their outcomes."""
-        ...
-
-    def watch_settled(self, path: str, children: bool = False) -> None:
-        """Before the run: a watch set long ago."""
         ...
 
 

@@ -126,6 +126,7 @@ class Job:
         self.arrived_at: float = 0.0
         self.started_at: float = 0.0
         self.pool_generation: int = 0
+        self.pool_paused_s: float = 0.0
 
 
 class WorkerPool:
@@ -218,10 +219,11 @@ class WorkerPool:
         self._expected = 0
 
     def pause(self, now: float, resumes_at: float) -> None:
-        """Freeze from ``now`` to ``resumes_at``: completions that fire meanwhile move by the pause."""
-        self._paused_s = resumes_at - now
+        """Freeze from ``now`` to ``resumes_at``: the completion of what is in service moves by the pause when it fires."""
+        pause_s = resumes_at - now
+        self._paused_s += pause_s
         self._resumes_at = resumes_at
-        self._lingering = [max(free_at, now) + self._paused_s for free_at in self._lingering]
+        self._lingering = [max(free_at, now) + pause_s for free_at in self._lingering]
 
     def _arrive(self, job: Job) -> None:
         if job.pool_generation != self.generation:
@@ -236,6 +238,7 @@ class WorkerPool:
         service_s = self._begin(job) + wake_up_s
         if at < self._resumes_at:
             at = self._resumes_at
+        job.pool_paused_s = self._paused_s
         self._scheduler.call_at(at + service_s, self._complete, job)
 
     def _complete(self, job: Job) -> None:
@@ -243,8 +246,10 @@ class WorkerPool:
             return
         scheduler = self._scheduler
         now = scheduler.now
-        if now < self._resumes_at and job.started_at < self._resumes_at - self._paused_s:
-            scheduler.call_at(now + self._paused_s, self._complete, job)
+        if job.pool_paused_s < self._paused_s:
+            left_s = self._paused_s - job.pool_paused_s
+            job.pool_paused_s = self._paused_s
+            scheduler.call_at(now + left_s, self._complete, job)
             return
         extra_s = self._finish(job)
         if extra_s < 0.0:
@@ -264,8 +269,13 @@ class WorkerPool:
             heappush(self._lingering, end)
 
     def _release(self, generation: int) -> None:
-        if generation == self.generation:
-            self._free(self._scheduler.now)
+        if generation != self.generation:
+            return
+        now = self._scheduler.now
+        if now < self._resumes_at:
+            self._scheduler.call_at(self._resumes_at, self._release, generation)
+            return
+        self._free(now)
 
     def _free(self, now: float) -> None:
         self._occupied -= 1

@@ -116,7 +116,7 @@ class Effects:
             lag = ""
             if cause is not moment and cause.event == "znode_deleted":
                 lag = f" {words.seconds(moment.time_s - cause.time_s)} later"
-            told.append((moment.time_s, f"the controller ({moment.actor}) saw it{lag}{_in(moment)}.", moment.id))
+            told.append((moment.time_s, f"{_controller(moment)} saw it{lag}{_in(moment)}.", moment.id))
         return told
 
     def _elections(self, moments: list[Moment]) -> list[Told]:
@@ -137,7 +137,7 @@ class Effects:
                     others.append(f"leaders of {words.plural(int(many['count']), 'partition')} of {many['topic']}")
                 else:
                     others.append(f"a leader{_in(moment)}")
-            told.append((at_s, f"the controller elected {words.listed(named + others, SHOWN)}.", some[0].id))
+            told.append((at_s, f"{_controller(some[0])} elected {words.listed(named + others, SHOWN)}.", some[0].id))
         return told
 
     def _isr_changes(self, moments: list[Moment]) -> list[Told]:
@@ -181,12 +181,8 @@ class Effects:
         return [(m.time_s, f"{m.actor} had registered again in ZooKeeper.", m.id) for m in own[:SHOWN]]
 
     def _learned(self, moments: list[Moment]) -> list[Told]:
-        told: list[Told] = []
-        for first in _leading(moments):
-            told.append(
-                (first.time_s, f"{first.actor} was the first client to learn who leads {first.detail} now.", first.id)
-            )
-        return told[:SHOWN]
+        said = "was the first client to learn who leads"
+        return [(m.time_s, f"{m.actor} {said} {m.detail} now.", m.id) for m in _leading(moments)[:SHOWN]]
 
     def _backoffs(self, moments: list[Moment]) -> list[Told]:
         number = sum(moment.count for moment in moments)
@@ -224,7 +220,8 @@ class Effects:
         if outage.open:
             said = f"{outage.client}{acks} still could not {verb} {outage.where}, {span}."
         else:
-            said = f"{outage.client}{acks} could {verb} {outage.where} again: it had not been able to {span}{self._until(outage)}."
+            again = f"{outage.client}{acks} could {verb} {outage.where} again"
+            said = f"{again}: it had not been able to {span}{self._until(outage)}."
         return outage.until_s, said, outage.cause
 
     def _until(self, outage: Outage) -> str:
@@ -248,6 +245,11 @@ class Effects:
         if shrunk is not None:
             return f"; its leader was up, but a member of the ISR was missing until the ISR was [{shrunk}]"
         return ""
+
+
+def _controller(moment: Moment) -> str:
+    number = moment.actor.rpartition(" ")[2]
+    return f"the controller (broker {number})" if number.isdigit() else "the controller"
 
 
 def _in(moment: Moment) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
 from kafkasim.report import palette
@@ -97,7 +97,8 @@ def _style(salt: str = "kafkasim") -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
-            matplotlib.rcParams.update({**palette.STYLE, "svg.hashsalt": salt})
+            style: dict[Any, Any] = {**palette.STYLE, "svg.hashsalt": salt}
+            matplotlib.rcParams.update(style)
             yield
 
 

@@ -8,6 +8,7 @@ Left out: a comparison of several runs.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ def page(reading: Reading, pictures: list[Picture]) -> str:
         size=words.size,
         percent=words.percent,
         clean=words.clean,
+        kept=_kept,
     )
     template = environment.get_template("template.html")
     context: dict[str, Any] = page_parts.context(reading)
@@ -58,3 +60,11 @@ def page(reading: Reading, pictures: list[Picture]) -> str:
     context["figures"] = {picture.name: Markup(picture.svg()) for picture in pictures}
     context["story"] = tell(reading)
     return template.render(context)
+
+
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:s|ms|µs|%|B|kB|MB|GB)\b)")
+
+
+def _kept(text: str) -> str:
+    """Numbers and their units stay on one line."""
+    return _UNIT.sub("\u00a0", text)

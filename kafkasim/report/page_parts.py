@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kafkasim.metrics.schema import RATES
-from kafkasim.report import words
+from kafkasim.report import palette, words
 from kafkasim.report.reading import Fault, Moment, Reading, Row, dig, mapping, real, rows, whole
 from kafkasim.report.summary import busiest, figure
 from kafkasim.report.words import clean
@@ -56,10 +56,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Chain:
-    """A row without a cause and everything that it made happen, causes before effects."""
+    """A row without a cause and everything that it made happen, causes before effects.
+
+    ``kind`` ``loose``: rows in succession that have neither a cause nor an effect.
+    """
 
     steps: list[Step]
-    is_event: bool
+    kind: str
+    """``fault`` or ``order`` if an event of the scenario began it, ``loose``, or empty."""
 
     @property
     def root(self) -> Moment:
@@ -195,7 +199,7 @@ def chains(reading: Reading) -> tuple[list[Chain], int]:
             effects.setdefault(moment.cause, []).append(moment)
         else:
             roots.append(moment)
-    events = {fault.id for fault in reading.faults}
+    events = {fault.id: "order" if palette.is_order(fault.event) else "fault" for fault in reading.faults}
     shown: list[Chain] = []
     room = MOST_ROWS
     for root in roots:
@@ -210,8 +214,30 @@ def chains(reading: Reading) -> tuple[list[Chain], int]:
             steps.append(Step(moment, depth, 0 if cause is None else cause.id, later))
             room -= 1
             waiting += [(effect, depth + 1) for effect in reversed(effects.get(moment.id, []))]
-        shown.append(Chain(steps, root.id in events))
-    return shown, len(moments)
+        shown.append(Chain(steps, events.get(root.id, "")))
+    return _gathered(shown), len(moments)
+
+
+def _gathered(chains: list[Chain]) -> list[Chain]:
+    """Five single rows or more in succession become one chain of kind ``loose``."""
+    found: list[Chain] = []
+    single: list[Chain] = []
+
+    def put_away() -> None:
+        if len(single) < 5:
+            found.extend(single)
+        else:
+            found.append(Chain([chain.steps[0] for chain in single], "loose"))
+        single.clear()
+
+    for chain in chains:
+        if len(chain.steps) == 1 and not chain.kind:
+            single.append(chain)
+        else:
+            put_away()
+            found.append(chain)
+    put_away()
+    return found
 
 
 def configs(reading: Reading) -> list[tuple[str, str, str, str, str]]:
@@ -226,8 +252,10 @@ def configs(reading: Reading) -> list[tuple[str, str, str, str, str]]:
     for topic, one in mapping(scenario.get("topics")).items():
         places.append(("topic", f"topic {topic}", dig(one, "config")))
     for side in ("producer", "consumer"):
-        for one in rows(scenario.get(f"{side}s")):
-            places.append((side, f"{side} {one.get('group') or one.get('name') or ''}".strip(), one.get("config")))
+        places += [
+            (side, f"{side} {one.get('group') or one.get('name') or ''}".strip(), one.get("config"))
+            for one in rows(scenario.get(f"{side}s"))
+        ]
     found: list[tuple[str, str, str, str, str]] = []
     for side, process, given in places:
         for name, value in mapping(given).items():

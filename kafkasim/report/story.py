@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from kafkasim.report import words
 from kafkasim.report.effects import Effects
-from kafkasim.report.reading import Fault, Reading, Row, mapping, real, rows, whole
+from kafkasim.report.reading import Fault, Moment, Reading, Row, mapping, real, rows, whole
 from kafkasim.report.words import clean
 
 MOST_OUTAGES = 12
 MOST_TOPICS = 4
+MOST_KINDS = 6
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,13 @@ def tell(reading: Reading) -> list[Paragraph]:
     """The story of a run."""
     story = [_what_ran(reading)]
     owners = _owners(reading)
-    for fault in reading.faults:
-        story.append(_event(reading, fault, owners))
+    story += [_event(reading, fault, owners) for fault in reading.faults]
     if not reading.faults:
         quiet = Paragraph("What broke")
         quiet.say("Nothing broke: the scenario has no event.")
         story.append(quiet)
     unexplained = _unexplained(reading)
-    if unexplained.sentences:
-        story.append(unexplained)
-    story.append(_speed(reading))
+    story += [unexplained, _by_themselves(reading, owners), _speed(reading)]
     story.append(_records(reading))
     return [paragraph for paragraph in story if paragraph.sentences]
 
@@ -146,6 +144,25 @@ def _unexplained(reading: Reading) -> Paragraph:
         )
     if len(found) > MOST_OUTAGES:
         paragraph.say(f"There were {len(found) - MOST_OUTAGES} more.")
+    return paragraph
+
+
+def _by_themselves(reading: Reading, owners: list[Fault | None]) -> Paragraph:
+    """What stands in the timeline with no event of the scenario behind it."""
+    paragraph = Paragraph("What happened by itself")
+    counts: dict[str, int] = {}
+    firsts: dict[str, Moment] = {}
+    for moment, owner in zip(reading.moments, owners, strict=True):
+        if owner is None:
+            counts[moment.event] = counts.get(moment.event, 0) + moment.count
+            firsts.setdefault(moment.event, moment)
+    for event, first in list(firsts.items())[:MOST_KINDS]:
+        more = counts[event] - 1
+        detail = f" ({first.detail})" if first.detail else ""
+        times = f", the first of {more + 1}" if more else ""
+        paragraph.say(f"{first.actor}: {event.replace('_', ' ')}{detail}{times}.", first.time_s, first.id)
+    if len(firsts) > MOST_KINDS:
+        paragraph.say(f"The timeline shows {words.plural(len(firsts) - MOST_KINDS, 'more kind')} of rows.")
     return paragraph
 
 

@@ -171,8 +171,9 @@ def _ledger(reading: Reading) -> list[Text]:
         else (f"  {len(broken)} of {len(identities)} identities DO NOT HOLD", "bold red")
     )
     lines = [Text.assemble(("ledger", "bold cyan"), state)]
-    for one in broken[:3]:
-        lines.append(Text(f"  {clean(one.get('name'))}: {one.get('left')} ≠ {one.get('right')}", style="red"))
+    lines += [
+        Text(f"  {clean(one.get('name'))}: {one.get('left')} ≠ {one.get('right')}", style="red") for one in broken[:3]
+    ]
     lines.append(
         Text(
             f"  created {term('created')} = acknowledged {term('acknowledged')} + failed {term('failed')}"

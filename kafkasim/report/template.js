@@ -2,7 +2,7 @@
   "use strict";
   var root = document.documentElement;
   var form = document.getElementById("filter");
-  var chains = Array.prototype.slice.call(document.querySelectorAll("details.chain"));
+  var chains = Array.prototype.slice.call(document.querySelectorAll(".chain"));
 
   function reveal() {
     var target = location.hash && document.getElementById(location.hash.slice(1));
@@ -25,11 +25,11 @@
         var keep = !on || hit || shown[step.id] === true;
         if (keep) { shown["row-" + step.dataset.parent] = true; }
         if (hit) { found += 1; }
-        step.hidden = !keep;
+        step.hidden = !keep && step.tagName !== "SUMMARY";
         step.classList.toggle("found", hit);
         step.classList.toggle("aside", on && keep && !hit);
       });
-      var any = steps.some(function (step) { return !step.hidden; });
+      var any = !on || steps.some(function (step) { return step.classList.contains("found"); });
       chain.hidden = !any;
       if (on && any) { chain.open = true; }
     });

@@ -123,6 +123,7 @@ class Broker(Server):
         self.up = True
         self.connections: list[Connection] = []
         self.requests: list[tuple[float, int, Request]] = []
+        self.sizes: list[int] = []
         self.parked: list[FetchRequest] = []
         self.store = MemoryStore(cluster, broker)
         self.coordinator = cluster.make_coordinator(self.store)
@@ -170,6 +171,7 @@ class Broker(Server):
         if not self.up:
             return
         self.requests.append((self.cluster.scheduler.now, request.api, request))
+        self.sizes.append(request.size_bytes)
         coordinator = self.coordinator
         grouped: dict[int, Callable[[Request, Callable[[Request], None]], None]] = {
             FIND_COORDINATOR: coordinator.find_coordinator,

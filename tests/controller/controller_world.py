@@ -156,7 +156,7 @@ class FakeClient:
         self.expired = False
         self.dead = False
 
-    def submit(self, operations: Sequence[Operation]) -> simpy.Event:
+    def submit(self, operations: Sequence[Operation], cause: int = 0) -> simpy.Event:
         done = self.ensemble.env.event()
         self.ensemble.env.process(self._serve(list(operations), done))
         return done

@@ -7,7 +7,7 @@ from controller_world import World
 
 from kafkasim.messages import LeaderAndIsrBody, UpdateMetadataBody
 from kafkasim.protocol import LEADER_AND_ISR, UPDATE_METADATA
-from kafkasim.zookeeper.operations import Exists, GetChildren, GetData, Multi
+from kafkasim.zookeeper.operations import CHANGED, Exists, GetChildren, GetData, Multi
 
 RING: dict[str, list[tuple[int, ...]]] = {"tweets": [(1, 3), (2, 1), (3, 2)]}
 
@@ -208,3 +208,29 @@ def test_a_broker_that_hosts_nothing() -> None:
     assert world.reads_and_writes() == (0, 0)
     (update,) = world.brokers[3].bodies(UPDATE_METADATA)
     assert update.partitions == [] and update.live_brokers == {2, 3}
+
+
+def test_replicas_outside_the_isr_are_told_too() -> None:
+    world = World({"t": [(1, 2, 3), (3, 1, 2)]})
+    for partition in (0, 1):
+        tp = world.topics.partition("t", partition)
+        leader = tp.partition * 2 + 1
+        world.zk.put(world.path(tp), (leader, 0, (leader, 1) if leader == 3 else (1, 3), 1))
+    failed(world)
+    assert world.state("t", 0)[0] == (3, 1, (3,), 1)
+    assert world.state("t", 1)[0] == (3, 1, (3,), 1)
+    first, second = world.brokers[2].bodies(LEADER_AND_ISR)
+    assert [s.tp.name for s in first.partitions] == ["t-0"]
+    assert [s.tp.name for s in second.partitions] == ["t-0", "t-1"]
+
+
+def test_a_changed_registration_is_passed_on() -> None:
+    world = failed(World(RING))
+    returned(world)
+    for broker in (1, 2, 3):
+        world.brokers[broker].received.clear()
+    world.zk.put("/brokers/ids/1", {"rack": "r"}, owner=1)
+    world.zk._fire([("/brokers/ids/1", CHANGED)])
+    world.env.run(until=world.env.now + 1.0)
+    assert world.controllers[2].context.racks[1] == "r"
+    assert all(world.brokers[broker].bodies(UPDATE_METADATA) for broker in (1, 2, 3))

@@ -6,7 +6,7 @@ from controller_world import World
 
 from kafkasim.controller.store import Steps
 from kafkasim.messages import AlterPartitionItem
-from kafkasim.protocol import LEADER_AND_ISR, NOT_CONTROLLER, UNKNOWN_SERVER_ERROR, UPDATE_METADATA
+from kafkasim.protocol import LEADER_AND_ISR, NONE, NOT_CONTROLLER, UNKNOWN_SERVER_ERROR, UPDATE_METADATA
 from kafkasim.zookeeper.operations import CHILDREN, GetChildren, Multi, WatchEvent
 
 RING: dict[str, list[tuple[int, ...]]] = {"a": [(1, 3), (2, 1), (3, 2)], "b": [(2, 3), (3, 1)]}
@@ -121,6 +121,7 @@ def test_a_zombie_is_fenced_and_resigns() -> None:
     elected = world.elect([led, world.topics.partition("b", 0)])
     world.env.run(until=4.0)
     assert elected and world.state("a", 1) == changed
+    assert not any(isinstance(op, Multi) for at, client, op, _ in world.zk.log if client == 2 and at > 3.0)
     # the next change of brokers finds another one dead, tries to write, and resigns
     del world.zk.nodes[f"/brokers/ids/{4 - successor.broker_id}"]
     old.on_watch(WatchEvent("/brokers/ids", CHILDREN, 0))
@@ -153,6 +154,22 @@ def test_session_expiry_resigns_first_and_re_elects_last() -> None:
     assert registered
     active = winner(world)
     assert world.controllers[active].context.live[2] == registered[0]
+
+
+def test_what_waits_is_dropped_when_the_session_expires() -> None:
+    world = World(RING)
+    world.env.run(until=1.0)
+    context = world.controllers[2].context
+    tp = world.topics.partition("a", 0)
+    world.zk.put(world.path(tp), (3, 1, (3, 1), 1))
+    context.put_state(context.decode(tp.index, (3, 1, (3, 1), 1), 1))
+    first, second = world.elect([tp]), world.elect([tp])
+    world.env.run(until=1.0005)
+    world.controllers[2].on_session_expired()
+    assert not first and second[0].error == NOT_CONTROLLER
+    world.env.run(until=2.0)
+    # the event in progress ends before the resignation
+    assert first[0].error == NONE and not world.controllers[2].active
 
 
 def test_an_event_in_progress_fails_when_the_session_expires() -> None:

@@ -24,7 +24,7 @@ def test_offline_without_a_live_member_of_the_isr() -> None:
 
 
 def test_preferred_needs_the_first_replica_live_and_in_the_isr() -> None:
-    assert select.preferred(state((1, 2), (2, 1), 2), (1, 2)) == Election(1, (2, 1), (1, 2))
+    assert select.preferred(state((1, 3, 2), (2, 1), 2), (1, 2)) == Election(1, (2, 1), (1, 3, 2))
     assert select.preferred(state((1, 2), (2,), 2), (1, 2)) is None
     assert select.preferred(state((1, 2), (2, 1), 2), (2,)) is None
 

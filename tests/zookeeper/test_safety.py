@@ -32,10 +32,10 @@ class Writer:
             self.acknowledged = value
             assert outcomes[1].data == value, "a session reads its own writes"
             self.read_back += 1
-            yield self.lab.env.timeout(0.02)
+            yield self.lab.env.timeout(0.05)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("servers", [3, 5])
 def test_random_crashes_lose_no_acknowledged_write(seed: int, servers: int) -> None:
     lab = Laboratory(servers, seed=seed, leader=None, fsync_s=500e-6, fsync_p99_s=0.02, start_up_s=0.3)
@@ -57,10 +57,10 @@ def test_random_crashes_lose_no_acknowledged_write(seed: int, servers: int) -> N
         assert len({server.current_epoch for server in leaders}) == len(leaders)
     for victim in down:
         lab.ensemble.start(victim, 0)
-    lab.env.run(until=lab.env.now + 90.0)
+    lab.env.run(until=lab.env.now + 60.0)
     assert lab.ensemble.leader_id() is not None
     for writer in writers:
-        assert writer.acknowledged > 100
+        assert writer.acknowledged > 50
         for server in lab.ensemble.servers():
             node = server.tree.nodes[writer.path]
             assert writer.acknowledged <= node.data + 1
