@@ -108,6 +108,8 @@ class Cluster(Directory, WaitingTimes):
             self._make_producer(producer)
         for consumer in scenario.consumers:
             self._make_group(consumer)
+        if scenario.warmup_s > 0.0:
+            self.env.call_at(scenario.warmup_s, lambda _: self.series.cut(self.env.now))
 
     # ---- machines
 
@@ -152,6 +154,8 @@ class Cluster(Directory, WaitingTimes):
             read_s=costs.zookeeper_read_s,
             write_s=costs.zookeeper_write_s,
             write_per_follower_s=costs.zookeeper_write_per_follower_s,
+            max_batch_size=int(config["maxBatchSize"]),
+            commit_log_count=int(config["commitLogCount"]),
         )
         self.zookeeper_restart_delay_s = self.host_spec(spec.host).restart_delay_s
         hosts = [
@@ -365,12 +369,10 @@ class Cluster(Directory, WaitingTimes):
 
     # ---- the books
 
-    def close_interval(self, until: float, warmup_s: float) -> None:
+    def close_interval(self, until: float) -> None:
         """An interval of the report ends."""
         self.latency.close_interval(until)
         self.series.sample(until)
-        if until <= warmup_s:
-            self.series.cut(until)
 
     def close_books(self, end_s: float) -> dict[str, object]:
         """The end of the run: read the logs, count every record, list what is unfinished."""
@@ -390,15 +392,40 @@ class Cluster(Directory, WaitingTimes):
         return self.ledger.close()
 
     def _close_producers(self, end_s: float) -> None:
+        stored = self._stored_batches()
         for producer in self.producers.values():
             paced = self.client_collector.is_paced(producer.name)
             topic = producer.spec.topic
             for instance in producer.instances:
                 instance.close_books(end_s)
                 failed = [(a, b, n) for _, a, b, n in self.client_collector.failures[instance.client]]
-                self.latency.unfinished(
-                    topic, "produce", producer.name, failed=failed, censored=instance.unfinished_spans(end_s), paced=paced
-                )
+                rows = instance.outstanding(end_s)
+                waiting = [(first, last, count) for _, _, _, count, first, last in rows]
+                self.latency.unfinished(topic, "produce", producer.name, failed=failed, censored=waiting, paced=paced)
+                # What no log holds yet is committed and delivered by nobody either.
+                unsent = [(a, b, count) for _, stream, n, count, a, b in rows if (stream, n) not in stored]
+                self.latency.unfinished(topic, "commit", producer.name, failed=failed, censored=unsent, paced=paced)
+                for group in self.groups.values():
+                    if topic in group.spec.topics:
+                        self.latency.unfinished(topic, "end_to_end", group.name, censored=unsent, paced=paced)
+
+    def _stored_batches(self) -> set[tuple[int, int]]:
+        """(stream, first record) of what the leaders' logs hold; what is above a high watermark is not committed."""
+        stored: set[tuple[int, int]] = set()
+        for tp in self.topics.all():
+            replica = self._longest_replica(tp)
+            if replica is None or self.topics.is_internal(tp.topic):
+                continue
+            for batch in replica.log.batches:
+                stored.add((batch.stream, batch.first))
+                if not batch.committed and batch.stream >= 0:
+                    stream = self.ledger.streams[batch.stream]
+                    span = (batch.first_time, batch.last_time, batch.count)
+                    self.latency.unfinished(
+                        tp.topic, "commit", stream.producer, censored=[span],
+                        paced=self.broker_collector.paced[batch.stream],
+                    )  # fmt: skip
+        return stored
 
     def _scan(self, tp: TopicPartition) -> None:
         replica = self._longest_replica(tp)

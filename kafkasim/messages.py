@@ -97,7 +97,7 @@ class MetadataReply:
     controller: int
     topics: dict[str, list[TopicPartition]]
     leaders: dict[int, tuple[int, int]]
-    cause: int = 0
+    causes: dict[int, int] = field(default_factory=dict)  # partition index -> timeline row of its last change
 
 
 @dataclass(slots=True)

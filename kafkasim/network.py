@@ -31,6 +31,7 @@ class Message(Job):
         self.size_bytes: int = size_bytes
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Channel:
     """One direction between two hosts: keeps the order of its messages.
 
@@ -89,7 +90,10 @@ class Channel:
             target = self.target
             now = self._scheduler.now
             service_s = message.size_bytes / target.nic_bytes_per_s
-            done = target.nic_in.serve(now - service_s, service_s)
+            travelled_s = message.size_bytes / self.source.nic_bytes_per_s
+            if travelled_s > service_s:
+                travelled_s = service_s
+            done = target.nic_in.serve(now - travelled_s, service_s)
             if done > now:
                 self.last_arrival = max(self.last_arrival, done)
                 self._scheduler.call_at(done, self._enter, message)
@@ -101,6 +105,7 @@ class Channel:
             self._deliver(message)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Network:
     """Latencies between hosts by rack, and a generic way to send what is not traffic.
 

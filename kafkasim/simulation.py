@@ -66,7 +66,7 @@ class Simulation:
                 k += 1
                 until = min(k * interval_s, duration_s)
                 env.run(until=until)
-                cluster.close_interval(until, self.scenario.warmup_s)
+                cluster.close_interval(until)
                 check_cluster(cluster)
                 if k % 64 == 0:
                     gc.collect(1)

@@ -15,6 +15,7 @@ import kafkasim
 from kafkasim.scenario import Scenario, gallery
 
 ROOT = Path(__file__).parents[1]
+MAIN = "from kafkasim.cli import main; main()"
 IN_CHECKOUT = (ROOT / "kafkasim").is_dir()
 DATA = ["*.csv", "*.html", "py.typed"]
 
@@ -67,7 +68,7 @@ def test_an_installed_wheel_lists_validates_and_knows_its_version(wheel: Path, t
 
     def kafkasim_command(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "kafkasim.cli", *arguments],
+            [sys.executable, "-c", MAIN, *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(site)},
             capture_output=True,

@@ -25,17 +25,19 @@ class MetadataCache:
         self.topics = topics
         self.live: frozenset[int] = frozenset()
         self.controller_id: int = -1
-        self.cause: int = 0
+        self._causes: dict[int, int] = {}
         self._states: dict[int, PartitionState] = {}
 
     def update(self, body: UpdateMetadataBody) -> None:
         """Take over an UpdateMetadata."""
         self.live = body.live_brokers
         self.controller_id = body.controller_id
-        if body.partitions:
-            self.cause = body.cause
         for state in body.partitions:
-            self._states[state.tp.index] = state
+            index = state.tp.index
+            known = self._states.get(index)
+            if known is None or known.leader != state.leader or known.leader_epoch != state.leader_epoch:
+                self._causes[index] = body.causes.get(index, body.cause)
+            self._states[index] = state
 
     def settle(self, states: Iterable[PartitionState], live: frozenset[int], controller_id: int) -> None:
         """The settled start: everything is known."""
@@ -47,6 +49,7 @@ class MetadataCache:
     def clear(self) -> None:
         """The process has died."""
         self._states.clear()
+        self._causes.clear()
         self.live = frozenset()
         self.controller_id = -1
 
@@ -66,13 +69,16 @@ class MetadataCache:
         names = self.topics.names() if topics is None else [name for name in topics if self.topics.has(name)]
         listed: dict[str, list[TopicPartition]] = {}
         leaders: dict[int, tuple[int, int]] = {}
+        causes: dict[int, int] = {}
         for name in names:
             known = [tp for tp in self.topics.partitions(name) if tp.index in self._states]
             if known:
                 listed[name] = known
                 for tp in known:
                     leaders[tp.index] = self.leader(tp)
-        return MetadataReply(tuple(sorted(self.live)), self.controller_id, listed, leaders, self.cause)
+                    if tp.index in self._causes:
+                        causes[tp.index] = self._causes[tp.index]
+        return MetadataReply(tuple(sorted(self.live)), self.controller_id, listed, leaders, causes)
 
     def reply_bytes(self, reply: MetadataReply) -> int:
         """Size of that answer on the wire (v12 schema)."""

@@ -156,6 +156,8 @@ class ReplicaManager:
             partition = self.partitions.get(item.tp.index)
             if partition is None or partition.role != LEADER:
                 self._refuse(item)
+                if partition is not None:
+                    request.cause = partition.epoch_cause
                 continue
             self._append(partition, item, acks_all, now)
             if item.error == NONE and acks_all and partition.high_watermark < item.required_offset:
@@ -484,6 +486,7 @@ class ReplicaManager:
             if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
                 fetch.error = self._epoch_error(fetch, partition)
                 if fetch.error != NONE:
+                    request.cause = partition.epoch_cause
                     answered.append(fetch)
                     kept.append(entry)
                     continue

@@ -178,7 +178,7 @@ class TimeBlocks:
             gaps[0] += self._last_s
             times = np.cumsum(gaps, dtype=np.float64)
         else:
-            times = self._first_s + np.arange(self._drawn, self._drawn + BLOCK) * self._period_s
+            times = self._first_s + np.arange(self._drawn, self._drawn + BLOCK, dtype=np.float64) * self._period_s
         self._drawn += BLOCK
         self._last_s = float(times[-1])
         if self._last_s >= self._stop_s:

@@ -17,6 +17,7 @@ from typing import Final
 from kafkasim.clients.consumer_network import ConsumerNetwork
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.positions import FETCHING, PartitionState, Positions
+from kafkasim.connection import Connection
 from kafkasim.protocol import (
     FENCED_LEADER_EPOCH,
     NONE,
@@ -47,7 +48,7 @@ class FetchSession:
     """The fetch session with one broker.
 
     ``partitions`` is what the broker knows of it; ``changed`` are partitions to look at
-    before the next request.
+    before the next request.  A session ends with the ``connection`` that it lives on.
     """
 
     def __init__(self, node: int) -> None:
@@ -57,6 +58,7 @@ class FetchSession:
         self.forgotten: list[FetchPartition] = []
         self.established: bool = False
         self.in_flight: ConsumerFetch | None = None
+        self.connection: Connection | None = None
 
 
 class ConsumerFetch(FetchRequest):
@@ -212,6 +214,8 @@ class Fetcher:
 
     def _send(self, session: FetchSession, now: float, at: float) -> None:
         named: list[FetchPartition] = []
+        if session.established and self._network.network.node(session.node).connection is not session.connection:
+            self._reset(session)
         if session.changed:
             self._apply(session, named)
         if not session.partitions:
@@ -266,6 +270,7 @@ class Fetcher:
         assert isinstance(request, ConsumerFetch)
         session = request.fetch_session
         session.in_flight = None
+        session.connection = request.connection
         self.answers += 1
         if request.failed != NONE or request.error != NONE:
             self._reset(session)

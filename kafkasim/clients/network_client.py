@@ -356,8 +356,11 @@ class NetworkClient(ConnectionOwner):
                 self.metadata.failed_update(now_ms)
                 return
             changed = self.metadata.update(self._metadata_version, reply, self._metadata_partial, now_ms)
-            if changed:
-                self.note_learned([tp.name for tp in changed], reply.cause)
+            by_cause: dict[int, list[str]] = {}
+            for tp in changed:
+                by_cause.setdefault(reply.causes.get(tp.index, 0), []).append(tp.name)
+            for cause in by_cause:
+                self.note_learned(by_cause[cause], cause)
         else:
             state.state = READY
             state.failed_attempts = 0

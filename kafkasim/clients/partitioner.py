@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.clients.accumulator import RecordAccumulator
 from kafkasim.clients.arrivals import Placement
 from kafkasim.clients.metadata import Metadata
@@ -122,6 +124,7 @@ class CyclePlacement(Placement):
         return placed
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RandomNumbers:
     """The source of a sticky partitioner's draws: a number in [0, 2^31)."""
 

@@ -40,11 +40,7 @@ from kafkasim.kernel import Environment, Streams
 from kafkasim.messages import ElectLeadersBody, PartitionState
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
-from kafkasim.protocol import (
-    LEADER_AND_ISR,
-    NOT_CONTROLLER,
-    Request,
-)
+from kafkasim.protocol import LEADER_AND_ISR, NOT_CONTROLLER, Request
 from kafkasim.scenario.versions import Version
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.operations import Exists, GetData, WatchEvent

@@ -54,11 +54,14 @@ class EventSchedule:
             cluster.env.call_at(spec.at_s, self._begin, spec)
 
     def running(self, at: float) -> RunningEvent | None:
-        """The latest event that began by ``at`` and is not over before it."""
+        """The latest event that began by ``at`` and was not over then; else the first that began since."""
         found: RunningEvent | None = None
         for event in self.events:
             if event.at_s <= at and (event.over_s is None or event.over_s > at):
                 found = event
+        if found is None:
+            # The last completion before a fault may lie some milliseconds before it.
+            found = next((event for event in self.events if event.at_s > at), None)
         return found
 
     def _begin(self, spec: EventSpec) -> None:
@@ -123,4 +126,4 @@ class EventSchedule:
         if event.kind == "broker":
             broker = self._cluster.brokers[event.number]
             return broker.registered and broker.server.open
-        return self._cluster.ensemble.is_up(event.number) and self._cluster.ensemble.leader_id() is not None
+        return self._cluster.ensemble.is_serving(event.number)

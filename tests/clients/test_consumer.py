@@ -161,14 +161,14 @@ def test_a_fenced_fetch_follows_the_hint_and_validates_the_position() -> None:
     assert validations[0][1].body[0].current_leader_epoch == 1
     first = min(t for t, _ in fetches(cluster, 2))
     assert validations[0][0] < first < 2.02
-    refused = [r for t, r in fetches(cluster, 1) if t > 1.99]
-    assert len(refused) == 1  # the parked one is answered FENCED, the next goes to the new leader
+    refused = [r for t, r in fetches(cluster, 1) if t > 2.0]
+    assert len(refused) == 1  # answered FENCED; the next goes to the new leader
     assert cluster.recorder.times("metadata_learned")
 
 
 def test_without_a_hint_it_fetches_again_at_once_until_the_metadata_come() -> None:
     cluster = moved(hinted=False)
-    refused = [t for t, r in fetches(cluster, 1) if t > 1.99]
+    refused = [t for t, r in fetches(cluster, 1) if t > 2.0]
     assert len(refused) >= 2
     asked = [t for b in cluster.brokers.values() for t, api, _ in b.requests if api == METADATA and t > 2.0]
     assert asked[0] < 2.02
@@ -263,6 +263,30 @@ def test_a_broken_connection_makes_the_next_fetch_a_full_one() -> None:
     for tp in (first, second):
         offsets = cluster.recorder.offsets(tp.name)
         assert offsets == list(range(end_of(cluster.logs[tp.index])))
+
+
+def test_a_session_ends_with_its_connection_also_when_no_fetch_is_in_flight() -> None:
+    cluster = Cluster(topics={"t": 2})
+    first, second = cluster.topics["t"]
+    for tp in (first, second):
+        for _ in range(4):
+            cluster.append(tp, 300)
+    cluster.consumer(group=None, assigned=[first, second], processing_s=0.001)  # both buffered: nothing in flight
+
+    def reset() -> None:
+        assert cluster.brokers[1].parked == []
+        for connection in cluster.brokers[1].connections:
+            connection.reset(0)
+        cluster.brokers[1].connections.clear()
+
+    cluster.at(0.3, reset)
+    cluster.at(5.0, cluster.append, first, 5)
+    cluster.at(5.0, cluster.append, second, 5)
+    cluster.run(6)
+    again = next(request for time, request in fetches(cluster) if time > 0.3)
+    assert again.session is not fetches(cluster)[0][1].session
+    for tp in (first, second):
+        assert cluster.recorder.offsets(tp.name) == list(range(1205))
 
 
 def test_a_killed_consumer_says_nothing_more() -> None:

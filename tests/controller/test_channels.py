@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from controller_world import World
 
+from kafkasim.connection import Connection
 from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_bytes
 from kafkasim.messages import PartitionState
 from kafkasim.protocol import LEADER_AND_ISR, UPDATE_METADATA, TopicPartition
@@ -78,6 +79,22 @@ def test_an_answer_that_does_not_come() -> None:
     assert len(server.received) == 1
     world.env.run(until=7.0)
     assert [at for at, _ in server.received] == pytest.approx([1.0001, 6.1003], abs=1e-3)
+
+
+def test_a_handshake_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = settled()
+    world.brokers[1].kill()
+    world.env.run(until=1.5)
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "open", lambda connection: None)
+        send(world, 1, "body")
+        world.env.run(until=1.6)
+    world.brokers[1].up = True
+    world.env.run(until=20.0)
+    # the set-up time-out, 10 s ± 20 %, and a pause
+    (at,) = [at for at, _ in world.brokers[1].received]
+    assert 1.5 + 8.0 + 0.1 < at < 1.5 + 12.0 + 0.2
+    assert world.controllers[2].channels.channels[1].attempts == 3
 
 
 def test_a_removed_broker_gets_nothing_more() -> None:

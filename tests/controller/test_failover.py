@@ -117,8 +117,10 @@ def test_a_zombie_is_fenced_and_resigns() -> None:
     assert world.state("a", 0) == before
     # what a newer controller has written is not elected over
     led = world.topics.partition("a", 1)
+    world.zk.put(world.path(led), (1, 2, (1, 2), 2))
+    old.context.put_state(old.context.decode(led.index, (1, 0, (1, 2), 1), 0))
     changed = world.state("a", 1)
-    elected = world.elect([led, world.topics.partition("b", 0)])
+    elected = world.elect([led])
     world.env.run(until=4.0)
     assert elected and world.state("a", 1) == changed
     assert not any(isinstance(op, Multi) for at, client, op, _ in world.zk.log if client == 2 and at > 3.0)

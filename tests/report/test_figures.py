@@ -1,0 +1,127 @@
+"""The figures: all faults are visible, bytes are steady, names are harmless, nothing global changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from report_samples import EVIL, broken, empty, hostile
+
+from kafkasim.report import figures
+from kafkasim.report.reading import read
+from kafkasim.results import Result
+
+NAMES = ["chain", "unavailability", "throughput", "latency", "lag", "replication", "utilisation"]
+HERE = Path(__file__).parent
+
+
+def digests(result: Result) -> dict[str, str]:
+    pictures = figures.draw(read(result))
+    return {picture.name: hashlib.sha256(picture.png() + picture.svg().encode()).hexdigest() for picture in pictures}
+
+
+def test_png_and_svg_have_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    """Whatever the hash seed, and whatever the user's matplotlibrc says."""
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nsavefig.dpi: 33\nfont.size: 30\n")
+    code = "import report_samples, test_figures; print(test_figures.digests(report_samples.broken()))"
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    variables = {**os.environ, "PYTHONHASHSEED": "77", "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, env=variables, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    mine = digests(broken())
+    assert list(mine) == NAMES
+    assert done.stdout.strip() == str(mine)
+
+
+@pytest.mark.parametrize("result", [broken(), empty(), hostile()])
+def test_every_figure_of_every_result_is_drawn(result: Result, tmp_path: Path) -> None:
+    paths = figures.save(figures.draw(read(result)), tmp_path)
+    wanted = [name for name in NAMES if name != "chain" or any(one.cause for one in read(result).outages)]
+    assert [path.stem for path in paths] == wanted
+    for path in paths:
+        png = path.read_bytes()
+        assert png.startswith(b"\x89PNG") and len(png) > 5000
+        assert b"Matplotlib" not in png and b"tIME" not in png
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_fault_is_a_band_in_every_figure(name: str) -> None:
+    picture = next(one for one in figures.draw(read(broken())) if one.name == name)
+    figure = picture.figure
+    bands = []
+    for axes in figure.axes:
+        spans = [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if type(p).__name__ == "Rectangle"]
+        bands.append([span for span in spans if span == pytest.approx((55.0, 104.12))])
+    drawn = [bool(band) for band in bands]
+    if name == "chain":
+        assert any(drawn)
+    else:
+        assert all(drawn), "each panel, the lane of events and the strip of outages"
+    svg = picture.svg()
+    assert "crash broker 1, over after 49.1 s" in svg
+    if name != "chain":
+        assert "elect preferred leaders, over after 1.5 s" in svg
+
+
+def test_outages_are_bars_and_axes_have_units() -> None:
+    pictures = {one.name: one for one in figures.draw(read(broken()))}
+    for name in ("throughput", "latency", "lag", "replication", "utilisation"):
+        svg = pictures[name].svg()
+        assert "cannot write" in svg and "cannot read" in svg and "simulated time (s)" in svg
+    assert "records/s" in pictures["throughput"].svg() and "MB/s" in pictures["throughput"].svg()
+    assert " ms<" in pictures["latency"].svg() and " %<" in pictures["utilisation"].svg()
+    assert pictures["unavailability"].svg().count("13.6 s") == 1
+
+
+def test_an_event_that_is_not_over_ends_with_the_run() -> None:
+    picture = next(one for one in figures.draw(read(hostile())) if one.name == "throughput")
+    ends = [p.get_x() + p.get_width() for p in picture.figure.axes[1].patches if p.get_x() == 2.0]
+    assert ends == [20.0]
+    assert "not over" in picture.svg()
+
+
+def test_svg_stands_in_a_page_beside_others() -> None:
+    seen: set[str] = set()
+    for picture in figures.draw(read(hostile())):
+        svg = picture.svg()
+        root = ElementTree.fromstring(svg)
+        assert root.tag == "svg" and root.get("role") == "img" and root.get("aria-label")
+        ids = {node.get("id") for node in root.iter() if node.get("id")}
+        assert not ids & seen
+        seen |= ids
+        referred = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
+        assert referred <= ids
+        assert "<script" not in svg and "http" not in svg and "<style" not in svg
+        assert not re.search(r"#[0-9a-f]{6}\b", svg.replace("#101010", "")), "every colour follows the page's theme"
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """No mathematics from dollars, no legend entry dropped for an underscore."""
+    pictures = {one.name: one for one in figures.draw(read(hostile()))}
+    text = "".join(ElementTree.fromstring(pictures["utilisation"].svg()).itertext())
+    assert f"_{EVIL}"[:30].replace("_<", " <") in text or f"_{EVIL}"[1:30] in text
+    assert "\x1b" not in text
+
+
+def test_nothing_global_changes() -> None:
+    import matplotlib
+
+    before = {key: value for key, value in matplotlib.rcParams.items() if key != "backend"}
+    digests(empty())
+    assert {key: value for key, value in matplotlib.rcParams.items() if key != "backend"} == before
+
+
+def test_pyplot_is_not_needed() -> None:
+    code = "import sys, report_samples, test_figures; test_figures.digests(report_samples.empty())\n"
+    code += "sys.exit('matplotlib.pyplot' in sys.modules)"
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, "-c", code], check=False, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0
