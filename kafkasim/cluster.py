@@ -304,15 +304,16 @@ class Cluster(Directory, WaitingTimes):
         replicas = self.board.replicas[tp.index]
         return max(replicas, key=lambda replica: replica.log.log_end_offset, default=None)
 
-    def anybody_waits_since(self, now: float) -> bool:
-        """Whether some record has waited for longer than its client's unavailability threshold."""
+    def anybody_waits_since(self, time: float) -> bool:
+        """Whether a record intended by ``time`` (s) still waits to be acknowledged or delivered."""
+        now = self.env.now
         for tracker in self.availability.trackers:
             tp = self.topics.partition(tracker.topic, tracker.partition)
             if tracker.kind == "produce":
                 oldest = self.oldest_unacknowledged(tracker.client, tp, now)
             else:
                 oldest = self.oldest_undelivered(tracker.client, tp, now) if tracker.started else None
-            if oldest is not None and now - oldest > tracker.threshold_s:
+            if oldest is not None and oldest <= time:
                 return True
         return False
 

@@ -23,7 +23,7 @@ def stand(store: ControllerStore, broker_id: int) -> Generator[simpy.Event, Any,
         ControllerMoved: if another broker has won.
     """
     current = yield from store.read_one(GetData(CONTROLLER_EPOCH, False))
-    epoch = int(current.data)
+    epoch = int(current.data) + 1
     create = Create(CONTROLLER, broker_id, ephemeral=True)
     outcome = yield from store.elect(Multi([create, SetData(CONTROLLER_EPOCH, epoch, current.version)]))
     if outcome.error is None:

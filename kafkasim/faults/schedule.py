@@ -1,8 +1,8 @@
 """What a scenario's ``events`` do, when, and when they are over.
 
 An event is over when its target is up and registered, every partition has a live leader and
-its full ISR there, what was asked for has been acknowledged by all brokers, no unavailability
-caused by it is open, and no record intended while it lasted still waits.  Overlapping events
+its full ISR there, what was asked for has been acknowledged by all brokers (the cluster is
+whole), and then no record intended before that moment waits any more.  Overlapping events
 end together.  The conditions are looked at every ``LOOK_EVERY_S`` while an event is running.
 """
 
@@ -97,10 +97,15 @@ class EventSchedule:
         env = self._cluster.env
         begun = env.now
         k = 0
+        whole_since: float | None = None
         while True:
             k += 1
             yield env.at(begun + k * LOOK_EVERY_S)
-            if self._all_over():
+            if not self._whole():
+                whole_since = None
+            elif whole_since is None:
+                whole_since = env.now
+            elif not self._cluster.anybody_waits_since(whole_since):
                 break
         for event in self.events:
             if event.over_s is None:
@@ -108,7 +113,7 @@ class EventSchedule:
                 self._cluster.timeline.add(env.now, event.target, "over", event.event, event.row)
         self._looking = False
 
-    def _all_over(self) -> bool:
+    def _whole(self) -> bool:
         cluster = self._cluster
         for event in self.events:
             if event.over_s is None and not self._target_back(event):
@@ -116,9 +121,7 @@ class EventSchedule:
         if not cluster.whole():
             return False
         controller = cluster.active_controller()
-        if controller is None or controller.controller.channels.total_queue_size():
-            return False
-        return not cluster.anybody_waits_since(cluster.env.now)
+        return controller is not None and not controller.controller.channels.total_queue_size()
 
     def _target_back(self, event: RunningEvent) -> bool:
         if event.election is not None:

@@ -11,7 +11,7 @@ from kafkasim.report import words
 
 def test_the_examples_of_the_module_are_true() -> None:
     failed, tried = doctest.testmod(words)
-    assert tried > 10 and failed == 0
+    assert tried >= 10 and failed == 0
 
 
 @pytest.mark.parametrize(
