@@ -43,7 +43,7 @@ from kafkasim.protocol import (
     TopicPartition,
 )
 
-_FLEXIBLE_OVERHEAD: Final = 26
+_FLEXIBLE_OVERHEAD: Final = 27
 """Produce v9+: header and body without client id, topic name and partitions."""
 _PLAIN_OVERHEAD: Final = 32
 """Produce v8."""

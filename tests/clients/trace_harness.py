@@ -391,7 +391,7 @@ class Replayed:
         self.prepare(trace)
         world.schedule_script()
         scheduler.push(moment(0), URGENT, lambda _: instance.start(), None)
-        scheduler.drain()
+        scheduler.run_until(moment(trace["out"]["final"]["time"] + 5000))
 
     def prepare(self, trace: dict[str, Any]) -> None:
         """Bring the client to the state in which the trace starts."""

@@ -112,11 +112,21 @@ def test_svg_stands_in_a_page_beside_others() -> None:
 
 
 def test_names_are_shown_as_they_are() -> None:
-    """No mathematics from dollars, no legend entry dropped for an underscore."""
-    pictures = drawn("hostile")
-    text = "".join(ElementTree.fromstring(pictures["utilisation"].svg()).itertext())
-    assert f"_{EVIL}"[:30].replace("_<", " <") in text or f"_{EVIL}"[1:30] in text
-    assert "\x1b" not in text
+    """No mathematics from dollars, no legend entry dropped for an underscore, no control characters."""
+    from kafkasim.report.frame import Frame, legend
+
+    with figures._style():
+        frame = Frame(read(empty()), "t", "s", (1.0,))
+        names = ["_hidden", "$x^2$", "a\x1b[31mb", "主题"]
+        lines = [frame.panels[0].plot([0, 1], [i, i])[0] for i in range(len(names))]
+        legend(frame.panels[0], list(zip(lines, names, strict=True)))
+    picture = figures.Picture("names", "Names.", frame.figure)
+    assert picture.png()
+    text = "".join(ElementTree.fromstring(picture.svg()).itertext())
+    for name in ("_hidden", "$x^2$", "a·[31mb", "主题"):
+        assert name in text
+    evil = "".join(ElementTree.fromstring(drawn("hostile")["utilisation"].svg()).itertext())
+    assert EVIL[:30] in evil
 
 
 def test_nothing_global_changes() -> None:

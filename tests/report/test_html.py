@@ -130,7 +130,7 @@ def test_the_timeline_is_a_forest_of_causes() -> None:
         assert step.parent in seen or (step.parent == 0 and step.depth == 0)
         seen.add(step.moment.id)
     assert [chain.kind for chain in found] == ["", "fault", "order"]
-    assert max(step.depth for step in steps) == 7
+    assert max(step.depth for step in steps) == 8
 
 
 def test_a_long_timeline_is_cut_and_says_so(tmp_path: Path) -> None:

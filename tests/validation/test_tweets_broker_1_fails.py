@@ -31,8 +31,20 @@ def znode_deleted(result: Result) -> float:
 
 
 def outages(result: Result) -> dict[tuple[str, int], dict]:
-    rows = {(row["kind"], row["partition"]): row for row in result.summary["unavailability"]}
-    assert len(rows) == len(result.summary["unavailability"]), "two rows of one kind and partition"
+    """The first row of each kind and partition.
+
+    Each instance learns the new leader by itself, within a second of each other.  Whoever learns it first has
+    written what it owes after some 50 ms; until the next one learns it nothing of partition 0 completes while the
+    others' records wait.  Where that lasts longer than the threshold it is a row of its own, by the definition.
+    """
+    z = znode_deleted(result)
+    rows: dict[tuple[str, int], dict] = {}
+    for row in sorted(result.summary["unavailability"], key=lambda row: row["from_s"]):
+        key = row["kind"], row["partition"]
+        if key in rows:
+            assert row["partition"] == 0 and z < row["from_s"] and row["until_s"] < z + 1.5, row
+        else:
+            rows[key] = row
     return rows
 
 
