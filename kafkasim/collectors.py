@@ -169,10 +169,8 @@ class BrokerCollector(BrokerMonitor):
         if gone:
             self._timeline.add(now, actor, "lost", f"{tp}: {gone} acknowledged records", cause or None)
 
-    def read_out(self, broker_id: int, partition: Partition, consumer: bool, size_bytes: int) -> None:
-        """Bytes of a partition have been put into a fetch answer."""
-        if not consumer:
-            return
+    def read_out(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
+        """Bytes of a partition have been put into the answer to a consumer's fetch."""
         index = partition.tp.index
         counter = self._bytes_out[index].get(broker_id)
         if counter is None:
@@ -180,9 +178,6 @@ class BrokerCollector(BrokerMonitor):
                 "bytes_out_per_s", partition.tp.topic, None, broker_id
             )
         counter.total += size_bytes
-
-    def replicated(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
-        """A follower has appended."""
 
     def trim(self, partition: Partition) -> None:
         """Fold what every replica holds, the high watermark has passed and no reader will ask for again."""

@@ -26,9 +26,10 @@ from kafkasim.kernel.streams import Stream, Streams
 class Message(Job):
     """Anything with a size that travels; ``size_bytes`` includes the protocol's framing."""
 
+    size_bytes: int
+
     def __init__(self, size_bytes: int) -> None:
-        super().__init__()
-        self.size_bytes: int = size_bytes
+        self.size_bytes = size_bytes
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -59,15 +60,20 @@ class Channel:
         self._scheduler = scheduler
         self._draws = draws
         self._deliver = deliver
-        self._loopback = source is target
+        self._loopback: bool = source is target
+        self._out = source.nic_out
+        self._in = target.nic_in
+        self._out_s_per_byte: float = 1.0 / source.nic_bytes_per_s
+        self._in_s_per_byte: float = 1.0 / target.nic_bytes_per_s
+        # Cut through: the bits of a message enter while they arrive, at the slower interface's pace.
+        self._overlap_s_per_byte: float = min(self._out_s_per_byte, self._in_s_per_byte)
 
     def send(self, message: Message, at: float) -> float:
         """Hand ``message`` to the interface at ``at`` (s, not before now); returns when its last bit has left."""
         if self._loopback:
             left = at
         else:
-            source = self.source
-            left = source.nic_out.serve(at, message.size_bytes / source.nic_bytes_per_s)
+            left = self._out.serve(at, message.size_bytes * self._out_s_per_byte)
         arrival = left + self.latency_s
         if self.jitter_s > 0.0:
             arrival += self._draws.exponential(self.jitter_s)
@@ -86,16 +92,13 @@ class Channel:
         if self.closed:
             return
         if not self._loopback:
-            # Cut through: the last bit is here now; the interface may still be busy with others' bits.
-            target = self.target
+            # The last bit is here now; the interface may still be busy with others' bits.
             now = self._scheduler.now
-            service_s = message.size_bytes / target.nic_bytes_per_s
-            travelled_s = message.size_bytes / self.source.nic_bytes_per_s
-            if travelled_s > service_s:
-                travelled_s = service_s
-            done = target.nic_in.serve(now - travelled_s, service_s)
+            size = message.size_bytes
+            done = self._in.serve(now - size * self._overlap_s_per_byte, size * self._in_s_per_byte)
             if done > now:
-                self.last_arrival = max(self.last_arrival, done)
+                if done > self.last_arrival:
+                    self.last_arrival = done
                 self._scheduler.call_at(done, self._enter, message)
                 return
         self._deliver(message)

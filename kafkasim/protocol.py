@@ -72,6 +72,7 @@ NOT_CONTROLLER: Final = 41
 OUT_OF_ORDER_SEQUENCE_NUMBER: Final = 45
 DUPLICATE_SEQUENCE_NUMBER: Final = 46
 INVALID_PRODUCER_EPOCH: Final = 47
+KAFKA_STORAGE_ERROR: Final = 56
 FENCED_LEADER_EPOCH: Final = 74
 UNKNOWN_LEADER_EPOCH: Final = 75
 STALE_BROKER_EPOCH: Final = 77
@@ -100,7 +101,7 @@ ERROR_NAMES: Final = {
     REBALANCE_IN_PROGRESS: "REBALANCE_IN_PROGRESS", NOT_CONTROLLER: "NOT_CONTROLLER",
     OUT_OF_ORDER_SEQUENCE_NUMBER: "OUT_OF_ORDER_SEQUENCE_NUMBER",
     DUPLICATE_SEQUENCE_NUMBER: "DUPLICATE_SEQUENCE_NUMBER", INVALID_PRODUCER_EPOCH: "INVALID_PRODUCER_EPOCH",
-    FENCED_LEADER_EPOCH: "FENCED_LEADER_EPOCH", UNKNOWN_LEADER_EPOCH: "UNKNOWN_LEADER_EPOCH",
+    KAFKA_STORAGE_ERROR: "KAFKA_STORAGE_ERROR", FENCED_LEADER_EPOCH: "FENCED_LEADER_EPOCH", UNKNOWN_LEADER_EPOCH: "UNKNOWN_LEADER_EPOCH",
     STALE_BROKER_EPOCH: "STALE_BROKER_EPOCH", OFFSET_NOT_AVAILABLE: "OFFSET_NOT_AVAILABLE",
     MEMBER_ID_REQUIRED: "MEMBER_ID_REQUIRED", UNSTABLE_OFFSET_COMMIT: "UNSTABLE_OFFSET_COMMIT",
     INVALID_SESSION_TIMEOUT: "INVALID_SESSION_TIMEOUT", INVALID_UPDATE_VERSION: "INVALID_UPDATE_VERSION",
@@ -116,13 +117,14 @@ RETRIABLE: Final = frozenset(
         UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT,
         NETWORK_EXCEPTION, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
         NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND, NOT_CONTROLLER, FENCED_LEADER_EPOCH,
+        KAFKA_STORAGE_ERROR,
         UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE, UNSTABLE_OFFSET_COMMIT,
     )
 )  # fmt: skip
 INVALID_METADATA: Final = frozenset(
     (
         UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, NETWORK_EXCEPTION,
-        FENCED_LEADER_EPOCH,
+        FENCED_LEADER_EPOCH, KAFKA_STORAGE_ERROR,
     )
 )  # fmt: skip
 
@@ -154,6 +156,11 @@ class RecordBatch:
     changed, so all replicas share the object; a retry that is appended again is a copy.
     """
 
+    base_offset: int = -1
+    leader_epoch: int = -1
+    appended_at: float = 0.0
+    committed: bool = False
+
     def __init__(
         self,
         stream: int,
@@ -175,10 +182,6 @@ class RecordBatch:
         self.producer_id: int = producer_id
         self.producer_epoch: int = producer_epoch
         self.base_sequence: int = base_sequence
-        self.base_offset: int = -1
-        self.leader_epoch: int = -1
-        self.appended_at: float = 0.0
-        self.committed: bool = False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -193,56 +196,64 @@ class Request(Message):
     times add to this request's time-out.
     """
 
+    api: int
+    body: Any = None
+    reply: Any = None
+    error: int = 0
+    failed: int = 0
+    response_bytes: int = 0
+    connection: Connection | None = None
+    created_at: float = 0.0
+    sent_at: float = 0.0
+    received_at: float = 0.0
+    handled_at: float = 0.0
+    timeout_s: float = 30.0
+    cause: int = 0
+    expects_response: bool = True
+    internal: bool = False
+    throttle_ms: int = 0
+    throttled_ms: int = 0
+    done: Callable[[Request], None] | None = None
+
     def __init__(self, api: int, size_bytes: int, body: Any = None, cause: int = 0) -> None:
-        super().__init__(size_bytes)
-        self.api: int = api
-        self.body: Any = body
-        self.reply: Any = None
-        self.error: int = NONE
-        self.failed: int = NONE
-        self.response_bytes: int = 0
-        self.connection: Connection | None = None
-        self.created_at: float = 0.0
-        self.sent_at: float = 0.0
-        self.received_at: float = 0.0
-        self.handled_at: float = 0.0
-        self.timeout_s: float = 30.0
-        self.cause: int = cause
-        self.expects_response: bool = True
-        self.internal: bool = False
-        self.throttle_ms: int = 0
-        self.throttled_ms: int = 0
-        self.done: Callable[[Request], None] | None = None
+        self.size_bytes = size_bytes
+        self.api = api
+        self.body = body
+        self.cause = cause
 
 
 class ProducePartition:
     """One partition of a Produce request and, on the way back, its answer."""
 
+    error: int = 0
+    base_offset: int = -1
+    required_offset: int = 0
+    leader_hint: int = -1
+    leader_epoch_hint: int = -1
+    acknowledged: bool = False
+
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
         self.tp = tp
         self.batch = batch
-        self.error: int = NONE
-        self.base_offset: int = -1
-        self.required_offset: int = 0
-        self.leader_hint: int = -1
-        self.leader_epoch_hint: int = -1
-        self.acknowledged: bool = False
 
 
 class ProduceRequest(Request):
     """A Produce request: at most one batch a partition. ``acks`` is 0, 1 or -1 (all)."""
 
+    waiting: int = 0
+    payload_bytes: int = 0
+    lock_free_at: float = 0.0
+
     def __init__(
         self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float
     ) -> None:
-        super().__init__(PRODUCE, size_bytes)
+        self.size_bytes = size_bytes
+        self.api = PRODUCE
         self.partitions = partitions
         self.acks: int = acks
         self.remote_timeout_s: float = timeout_s
-        self.waiting: int = 0
-        self.payload_bytes: int = 0
-        self.lock_free_at: float = 0.0
-        self.expects_response = acks != 0
+        if acks == 0:
+            self.expects_response = False
 
 
 class FetchPartition:
@@ -289,7 +300,8 @@ class FetchRequest(Request):
         min_bytes: int,
         max_bytes: int,
     ) -> None:
-        super().__init__(FETCH, size_bytes)
+        self.size_bytes = size_bytes
+        self.api = FETCH
         self.replica_id: int = replica_id
         self.session = session
         self.changed = changed
@@ -298,5 +310,3 @@ class FetchRequest(Request):
         self.min_bytes: int = min_bytes
         self.max_bytes: int = max_bytes
         self.answered: list[FetchPartition] = []
-        self.deadline: float = 0.0
-        self.parked: bool = False

@@ -1,6 +1,6 @@
-"""What each request costs a handler, and who answers it.
+"""What each request that is no traffic costs a handler, and who answers it.
 
-Stands for ``KafkaApis``.
+Stands for ``KafkaApis``, without Produce and Fetch (see :class:`ReplicaManager`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from kafkasim.protocol import (
     API_VERSIONS,
     ELECT_LEADERS,
     FENCED_LEADER_EPOCH,
-    FETCH,
     FIND_COORDINATOR,
     HEARTBEAT,
     INIT_PRODUCER_ID,
@@ -30,12 +29,9 @@ from kafkasim.protocol import (
     OFFSET_FETCH,
     OFFSET_FOR_LEADER_EPOCH,
     OFFSET_NOT_AVAILABLE,
-    PRODUCE,
     SYNC_GROUP,
     UNKNOWN_LEADER_EPOCH,
     UPDATE_METADATA,
-    FetchRequest,
-    ProduceRequest,
     Request,
 )
 
@@ -56,7 +52,6 @@ class Apis:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        coordinator = broker.coordinator
         self._held: dict[int, Callable[[Request], float]] = {
             LEADER_AND_ISR: self._leader_and_isr,
             UPDATE_METADATA: self._update_metadata,
@@ -71,22 +66,18 @@ class Apis:
             ELECT_LEADERS: lambda request: broker.controller.handle_elect_leaders(request, broker.respond),
         }
         self._groups: dict[int, Callable[[Request, Callable[[Request], None]], None]] = {
-            FIND_COORDINATOR: coordinator.find_coordinator,
-            JOIN_GROUP: coordinator.join_group,
-            SYNC_GROUP: coordinator.sync_group,
-            HEARTBEAT: coordinator.heartbeat,
-            LEAVE_GROUP: coordinator.leave_group,
-            OFFSET_COMMIT: coordinator.offset_commit,
-            OFFSET_FETCH: coordinator.offset_fetch,
+            FIND_COORDINATOR: lambda request, respond: broker.coordinator.find_coordinator(request, respond),
+            JOIN_GROUP: lambda request, respond: broker.coordinator.join_group(request, respond),
+            SYNC_GROUP: lambda request, respond: broker.coordinator.sync_group(request, respond),
+            HEARTBEAT: lambda request, respond: broker.coordinator.heartbeat(request, respond),
+            LEAVE_GROUP: lambda request, respond: broker.coordinator.leave_group(request, respond),
+            OFFSET_COMMIT: lambda request, respond: broker.coordinator.offset_commit(request, respond),
+            OFFSET_FETCH: lambda request, respond: broker.coordinator.offset_fetch(request, respond),
         }
 
     def service(self, request: Request) -> float:
         """A handler's seconds until the effect."""
         broker = self._broker
-        if request.api == PRODUCE and isinstance(request, ProduceRequest):
-            return broker.replicas.produce_service(request)
-        if request.api == FETCH and isinstance(request, FetchRequest):
-            return broker.replicas.fetch_service(request)
         service_s: float = broker.costs.control_request_s
         if request.api in self._held:
             service_s += broker.costs.leader_and_isr_per_partition_s * len(request.body.partitions)
@@ -95,10 +86,6 @@ class Apis:
     def handle(self, request: Request) -> float:
         """The effect; returns for how long the handler is held after it."""
         broker = self._broker
-        if request.api == PRODUCE and isinstance(request, ProduceRequest):
-            return broker.replicas.handle_produce(request)
-        if request.api == FETCH and isinstance(request, FetchRequest):
-            return broker.replicas.handle_fetch(request)
         held = self._held.get(request.api)
         if held is not None:
             return held(request)

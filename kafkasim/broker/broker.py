@@ -96,7 +96,7 @@ class Broker:
         self._life = 0
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)
-        self._events = ReplicaEvents(broker_id, monitor, self.metadata, timeline)
+        self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
         self.replicas = self._make_replicas()
         self.server = self._make_server()
         self.replicas.server = self.server
@@ -122,6 +122,7 @@ class Broker:
             self.id,
             costs,
             self._events,
+            self._monitor,
             self.config["replica.lag.time.max.ms"] / 1000.0,
             int(self.config["message.max.bytes"]),
             hints=self.version >= (3, 7),
@@ -140,8 +141,8 @@ class Broker:
             float(self.costs.wake_up_s),
             float(self.costs.network_read_s),
             float(self.costs.network_write_s),
-            self._service,
-            self._handle,
+            self.replicas.service,
+            self.replicas.handle,
             self.replicas.close_session,
         )
 
@@ -198,7 +199,6 @@ class Broker:
             self.env, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self._timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
         )  # fmt: skip
-        self._apis = Apis(self)
 
     # ---- the settled start
 
@@ -361,12 +361,6 @@ class Broker:
     def fetchers(self) -> list[ReplicaFetcher]:
         """The fetcher threads that run now."""
         return list(self._fetchers.values())
-
-    def _service(self, request: Request) -> float:
-        return self._apis.service(request)
-
-    def _handle(self, request: Request) -> float:
-        return self._apis.handle(request)
 
     def _new_partition(self, state: PartitionState) -> Partition:
         tp: TopicPartition = state.tp

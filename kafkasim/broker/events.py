@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kafkasim.broker.apis import Apis
 from kafkasim.broker.fetcher import FetcherListener
 from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.metadata_cache import MetadataCache
@@ -12,29 +13,19 @@ from kafkasim.broker.offsets_store import OffsetsBatch, OffsetsRecord, OffsetsSt
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.replica_manager import ReplicaListener, ReplicaManager
 from kafkasim.metrics.timeline import Timeline
-from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
+from kafkasim.protocol import ERROR_NAMES, RecordBatch, Request, TopicPartition
 
 
 class ReplicaEvents(ReplicaListener):
     """The replica manager's listener: collectors hear of batches, the ISR manager of who caught up."""
 
-    def __init__(self, broker_id: int, monitor: BrokerMonitor, metadata: MetadataCache, timeline: Timeline) -> None:
+    def __init__(self, broker_id: int, metadata: MetadataCache, timeline: Timeline, apis: Apis) -> None:
+        self.apis = apis
         self._timeline = timeline
         self.isr_manager: IsrManager | None = None
         self.pending: dict[int, Callable[[int], None]] = {}
         self._broker_id = broker_id
-        self._monitor = monitor
         self._metadata = metadata
-
-    def appended(self, partition: Partition, batch: RecordBatch, now: float) -> None:
-        """A leader append."""
-        if not partition.internal:
-            self._monitor.appended(self._broker_id, partition, batch, now)
-
-    def committed(self, partition: Partition, batch: RecordBatch, now: float) -> None:
-        """The high watermark has passed a batch."""
-        if not partition.internal:
-            self._monitor.committed(self._broker_id, partition, batch, now)
 
     def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
         """A follower has caught up: propose it for the ISR."""
@@ -57,15 +48,13 @@ class ReplicaEvents(ReplicaListener):
         """The leader that this broker knows (KIP-951)."""
         return self._metadata.leader(tp)
 
-    def trim(self, partition: Partition) -> None:
-        """Fold what is below everybody's reach."""
-        if not partition.internal:
-            self._monitor.trim(partition)
+    def service(self, request: Request) -> float:
+        """What neither produces nor fetches costs a handler."""
+        return self.apis.service(request)
 
-    def read_out(self, partition: Partition, consumer: bool, size_bytes: int) -> None:
-        """Bytes in a fetch answer."""
-        if not partition.internal:
-            self._monitor.read_out(self._broker_id, partition, consumer, size_bytes)
+    def handle(self, request: Request) -> float:
+        """What neither produces nor fetches is dispatched."""
+        return self.apis.handle(request)
 
 
 class FetcherEvents(FetcherListener):
@@ -76,10 +65,6 @@ class FetcherEvents(FetcherListener):
         self._actor = f"broker {broker_id}"
         self._monitor = monitor
         self._timeline = timeline
-
-    def replicated(self, partition: Partition, size_bytes: int) -> None:
-        """A follower has appended."""
-        self._monitor.replicated(self._broker_id, partition, size_bytes)
 
     def truncated(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
         """A follower has cut its log back to its leader's."""

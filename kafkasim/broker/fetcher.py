@@ -55,10 +55,6 @@ class FetcherSettings:
 class FetcherListener:
     """What fetchers tell their broker."""
 
-    def replicated(self, partition: Partition, size_bytes: int) -> None:
-        """Bytes have been appended to a follower's log."""
-        raise NotImplementedError
-
     def truncated(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
         """Batches have been cut off a follower's log."""
         raise NotImplementedError
@@ -331,7 +327,6 @@ class ReplicaFetcher(ConnectionOwner):
             fetch.fetch_offset = end
             fetch.last_fetched_epoch = log.epochs[-1]
             self._changed.append(fetch)
-            self.listener.replicated(partition, size)
         _empty(fetch)
         return at
 

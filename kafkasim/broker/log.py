@@ -65,9 +65,7 @@ class PartitionLog:
         self.log_end_offset = batch.base_offset + batch.count
         if batch.producer_id >= 0:
             remembered = self._producers.get(batch.producer_id)
-            if remembered is None:
-                self._producers[batch.producer_id] = [batch]
-            elif remembered[-1].producer_epoch != batch.producer_epoch:
+            if remembered is None or remembered[-1].producer_epoch != batch.producer_epoch:
                 self._producers[batch.producer_id] = [batch]
             else:
                 remembered.append(batch)

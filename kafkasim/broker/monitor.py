@@ -26,12 +26,8 @@ class BrokerMonitor:
         """Batches have been cut off a replica's log."""
         raise NotImplementedError
 
-    def read_out(self, broker_id: int, partition: Partition, consumer: bool, size_bytes: int) -> None:
-        """Bytes of a partition have been put into a fetch answer."""
-        raise NotImplementedError
-
-    def replicated(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
-        """A follower has appended."""
+    def read_out(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
+        """Bytes of a partition have been put into the answer to a consumer's fetch."""
         raise NotImplementedError
 
     def trim(self, partition: Partition) -> None:

@@ -59,6 +59,7 @@ class Partition:
         self.broker_id: int = broker_id
         self.log = log
         self.min_in_sync: int = min_in_sync
+        self.effective_min_isr: int = min_in_sync
         self.gated: bool = gated
         self.internal: bool = False
         self.role: int = NO_ROLE
@@ -91,6 +92,8 @@ class Partition:
         self.leader_epoch = epoch
         self.partition_epoch = partition_epoch
         self.replicas = replicas
+        # min(``min.insync.replicas``, assigned replicas) from 3.7 on, the plain value before.
+        self.effective_min_isr = min(self.min_in_sync, len(replicas)) if self.gated else self.min_in_sync
         self.in_sync_replicas = isr
         self.pending_isr = ()
         self.epoch_start_offset = self.log.log_end_offset
@@ -139,14 +142,6 @@ class Partition:
                 size += 1
         return size
 
-    def under_min_isr(self) -> bool:
-        """Whether the committed ISR is smaller than the effective ``min.insync.replicas``."""
-        return len(self.in_sync_replicas) < self.effective_min_isr()
-
-    def effective_min_isr(self) -> int:
-        """min(``min.insync.replicas``, assigned replicas) from 3.7 on, the plain value before."""
-        return min(self.min_in_sync, len(self.replicas)) if self.gated else self.min_in_sync
-
     def candidate(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> int:
         """The offset up to which everybody who counts has the log.
 
@@ -166,7 +161,7 @@ class Partition:
 
     def advance(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> bool:
         """Move the high watermark where it may; True when it moved."""
-        if self.gated and len(self.in_sync_replicas) < self.effective_min_isr():
+        if self.gated and len(self.in_sync_replicas) < self.effective_min_isr:
             return False
         candidate = self.candidate(now, lag_time_max_s, live)
         if candidate <= self.high_watermark:

@@ -15,6 +15,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, InternalWaiting, Partition, Waiting
 from kafkasim.broker.purgatory import Parked, Purgatory
 from kafkasim.broker.sessions import FetchSession, SessionPartition
@@ -37,6 +38,7 @@ from kafkasim.protocol import (
     ProducePartition,
     ProduceRequest,
     RecordBatch,
+    Request,
     TopicPartition,
 )
 
@@ -64,15 +66,7 @@ class ReplicaCosts:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ReplicaListener:
-    """What the replica manager tells the rest of the broker and the collectors."""
-
-    def appended(self, partition: Partition, batch: RecordBatch, now: float) -> None:
-        """A leader has appended a batch."""
-        raise NotImplementedError
-
-    def committed(self, partition: Partition, batch: RecordBatch, now: float) -> None:
-        """The high watermark has passed a batch for the first time anywhere."""
-        raise NotImplementedError
+    """What the replica manager tells the rest of the broker."""
 
     def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
         """A follower outside the ISR has caught up; ``cause`` is what made it follow."""
@@ -86,12 +80,12 @@ class ReplicaListener:
         """(leader, leader epoch) that this broker knows of ``tp`` (KIP-951); (-1, -1) unknown."""
         raise NotImplementedError
 
-    def trim(self, partition: Partition) -> None:
-        """A moment to fold what is below everybody's reach."""
+    def service(self, request: Request) -> float:
+        """A handler's seconds for a request that is neither Produce nor Fetch, until its effect."""
         raise NotImplementedError
 
-    def read_out(self, partition: Partition, consumer: bool, size_bytes: int) -> None:
-        """Bytes of a partition have been put into a fetch answer."""
+    def handle(self, request: Request) -> float:
+        """The effect of such a request; returns for how long the handler is held after it (s)."""
         raise NotImplementedError
 
 
@@ -104,6 +98,7 @@ class ReplicaManager:
         broker_id: int,
         costs: ReplicaCosts,
         listener: ReplicaListener,
+        monitor: BrokerMonitor,
         lag_time_max_s: float,
         max_message_bytes: int,
         hints: bool,
@@ -113,6 +108,7 @@ class ReplicaManager:
         self.partitions: dict[int, Partition] = {}
         self.costs = costs
         self.listener = listener
+        self.monitor = monitor
         self.lag_time_max_s: float = lag_time_max_s
         self.max_message_bytes: int = max_message_bytes
         self.hints: bool = hints
@@ -130,6 +126,24 @@ class ReplicaManager:
         self.fetch_requests: int = 0
         self._scheduler = scheduler
         self._ready_at: float = 0.0  # when the thread at work will have done what it did so far
+
+    # ---- the request handlers' work
+
+    def service(self, request: Request) -> float:
+        """A handler's seconds until the effect of ``request``."""
+        if isinstance(request, FetchRequest):
+            return self.costs.fetch_s + self.costs.fetch_per_session_partition_s * len(request.session)
+        if isinstance(request, ProduceRequest):
+            return self.produce_service(request)
+        return self.listener.service(request)
+
+    def handle(self, request: Request) -> float:
+        """The effect of ``request``; returns for how long the handler is held after it (s)."""
+        if isinstance(request, FetchRequest):
+            return self.handle_fetch(request)
+        if isinstance(request, ProduceRequest):
+            return self.handle_produce(request)
+        return self.listener.handle(request)
 
     # ---- produce
 
@@ -176,7 +190,8 @@ class ReplicaManager:
                 self._after_append(partition, now)
                 if partition.appended_batches >= TRIM_EVERY_BATCHES:
                     partition.appended_batches = 0
-                    self.listener.trim(partition)
+                    if not partition.internal:
+                        self.monitor.trim(partition)
         return self._ready_at - now
 
     def append_internal(self, tp: TopicPartition, batch: RecordBatch, number: int, timeout_s: float) -> None:
@@ -186,7 +201,7 @@ class ReplicaManager:
         if partition is None or partition.role != LEADER:
             self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
             return
-        if len(partition.in_sync_replicas) < partition.effective_min_isr():
+        if len(partition.in_sync_replicas) < partition.effective_min_isr:
             self.listener.internal_done(number, NOT_ENOUGH_REPLICAS, now)
             return
         self._ready_at = now
@@ -221,7 +236,7 @@ class ReplicaManager:
 
     def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
         batch = item.batch
-        if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr():
+        if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             item.error = NOT_ENOUGH_REPLICAS
             return
         if batch.size_bytes > self.max_message_bytes:
@@ -259,7 +274,8 @@ class ReplicaManager:
         partition.note_append(old_end)
         log.append(batch)
         partition.appended_batches += 1
-        self.listener.appended(partition, batch, now)
+        if not partition.internal:
+            self.monitor.appended(self.broker_id, partition, batch, now)
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER
@@ -277,7 +293,9 @@ class ReplicaManager:
             self.server.respond(request, at)
 
     def _after_append(self, partition: Partition, now: float) -> None:
-        self.advance(partition, now)
+        # With another member in the ISR an append alone cannot move the minimum of the log ends.
+        if len(partition.in_sync_replicas) <= 1:
+            self.advance(partition, now)
         self._wake_followers(partition, now)
 
     def _wake_followers(self, partition: Partition, now: float) -> None:
@@ -308,8 +326,11 @@ class ReplicaManager:
                     if session.parked is not None:
                         self._try_parked(session, now)
         waiting = partition.waiting
-        while waiting and waiting[0].required_offset <= high_watermark:
-            self._release(partition, waiting.popleft(), now)
+        if waiting and waiting[0].required_offset <= high_watermark:
+            short = partition.maximal_isr_size() < partition.effective_min_isr
+            error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
+            while waiting and waiting[0].required_offset <= high_watermark:
+                self._release(waiting.popleft(), error, now)
 
     def _note_commits(self, partition: Partition, old: int, now: float) -> None:
         log = partition.log
@@ -319,26 +340,25 @@ class ReplicaManager:
         batches = log.batches
         high_watermark = partition.high_watermark
         end = len(batches)
+        told = not partition.internal
+        monitor = self.monitor
         while index < end:
             batch = batches[index]
             if batch.base_offset >= high_watermark:
                 break
             if not batch.committed:
                 batch.committed = True
-                self.listener.committed(partition, batch, now)
+                if told:
+                    monitor.committed(self.broker_id, partition, batch, now)
             index += 1
 
-    def _release(self, partition: Partition, waiting: Waiting, now: float) -> None:
-        short = partition.maximal_isr_size() < partition.effective_min_isr()
-        if isinstance(waiting, InternalWaiting):
-            if waiting.number >= 0:
-                error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
-                number = waiting.number
-                waiting.number = -1
-                self.listener.internal_done(number, error, now)
-            return
+    def _release(self, waiting: Waiting, error: int, now: float) -> None:
         if waiting.item is not None and waiting.request is not None:
-            self._resolve(waiting.request, waiting.item, NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE, now)
+            self._resolve(waiting.request, waiting.item, error, now)
+        elif isinstance(waiting, InternalWaiting) and waiting.number >= 0:
+            number = waiting.number
+            waiting.number = -1
+            self.listener.internal_done(number, error, now)
 
     def _resolve(self, request: ProduceRequest, item: ProducePartition, error: int, now: float) -> None:
         if item.acknowledged or request.waiting <= 0:
@@ -395,10 +415,6 @@ class ReplicaManager:
 
     # ---- fetch
 
-    def fetch_service(self, request: FetchRequest) -> float:
-        """A handler's seconds until the logs have been looked at."""
-        return self.costs.fetch_s + self.costs.fetch_per_session_partition_s * len(request.session)
-
     def handle_fetch(self, request: FetchRequest) -> float:
         """Read, take note of a follower's progress, answer or park."""
         now = self._scheduler.now
@@ -432,8 +448,7 @@ class ReplicaManager:
             self._answer_fetch(session, request, size)
         else:
             session.parked = request
-            request.deadline = now + request.max_wait_s
-            request.body = self.fetch_purgatory.park(request.deadline, session)
+            request.body = self.fetch_purgatory.park(now + request.max_wait_s, session)
         return self._ready_at - now
 
     def _session(self, request: FetchRequest) -> FetchSession:
@@ -634,10 +649,12 @@ class ReplicaManager:
     def _answer_fetch(self, session: FetchSession, request: FetchRequest, size: int) -> None:
         consumer = request.replica_id < 0
         answered = request.answered
-        listener = self.listener
-        for fetch in answered:
-            if fetch.bytes > 0:
-                listener.read_out(self.partitions[fetch.tp.index], consumer, fetch.bytes)
+        if consumer:
+            for fetch in answered:
+                if fetch.bytes > 0:
+                    partition = self.partitions[fetch.tp.index]
+                    if not partition.internal:
+                        self.monitor.read_out(self.broker_id, partition, fetch.bytes)
         for entry in session.watermark_dirty:
             entry.watermark_dirty = False
             fetch = entry.fetch

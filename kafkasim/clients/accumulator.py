@@ -380,14 +380,20 @@ class RecordAccumulator:
         left_ms = self._oldest_ms + timeout_ms - now_ms
         if left_ms >= within_ms:
             return left_ms
+        first_ms = UNLIMITED
         oldest_ms = UNLIMITED
         for queue in self.queues:
-            if queue.in_flight and queue.in_flight[0].created_ms < oldest_ms:
-                oldest_ms = queue.in_flight[0].created_ms
-            if queue.batches and queue.batches[0].created_ms < oldest_ms:
-                oldest_ms = queue.batches[0].created_ms
+            if queue.in_flight:
+                first_ms = min(first_ms, queue.in_flight[0].created_ms)
+                oldest_ms = min(oldest_ms, min(batch.created_ms for batch in queue.in_flight))
+            if queue.batches:
+                first_ms = min(first_ms, queue.batches[0].created_ms)
+                for batch in queue.batches:
+                    oldest_ms = min(oldest_ms, batch.created_ms)
+                    if batch.attempts == 0 and not batch.split:
+                        break  # behind it are newer ones only
         self._oldest_ms = oldest_ms
-        return oldest_ms + timeout_ms - now_ms
+        return first_ms + timeout_ms - now_ms
 
     def expired(self, now: float, now_ms: int) -> list[ProducerBatch]:
         """Take out the batches that have reached their delivery timeout: queued ones, then those in flight."""

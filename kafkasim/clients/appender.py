@@ -24,6 +24,7 @@ from kafkasim.protocol import MAX_BLOCK_TIMEOUT
 FREE: Final = 0
 NO_METADATA: Final = 1
 NO_MEMORY: Final = 2
+IN_FLUSH: Final = 3
 
 _TICK_S: Final = 1e-9
 """The clock's own tolerance: it reads a millisecond up to this much early."""

@@ -230,10 +230,19 @@ class SplitSource(Source):
             self.streams[number].extend(ordered[start:end])
 
 
-class ListedRecord:
-    """One record of an explicit list; ``partition`` -1 leaves the choice to the producer."""
+SEND: Final = 0
+FLUSH: Final = 1
+CLOSE: Final = 2
 
-    def __init__(self, time_s: float, key: int, value: int, partition: int = -1) -> None:
+
+class ListedRecord:
+    """One record of an explicit list; ``partition`` -1 leaves the choice to the producer.
+
+    ``operation`` FLUSH or CLOSE: not a record, but a call of ``flush()`` or ``close()`` between the sends.
+    """
+
+    def __init__(self, time_s: float, key: int, value: int, partition: int = -1, operation: int = SEND) -> None:
+        self.operation: int = operation
         self.time_s: float = time_s
         self.key: int = key
         self.value: int = value

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from math import inf
 
 from kafkasim.clients.accumulator import RecordAccumulator
-from kafkasim.clients.appender import FREE, NO_MEMORY, Appender, RefusedRecords
-from kafkasim.clients.arrivals import ListedRecord
+from kafkasim.clients.appender import FREE, IN_FLUSH, NO_MEMORY, Appender, RefusedRecords
+from kafkasim.clients.arrivals import CLOSE, SEND, ListedRecord
 from kafkasim.clients.batch_size import record_bytes, upper_bound_bytes
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.partitioner import StickyPartitioner
-from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
+from kafkasim.clients.producer_batch import UNDECIDED, PartitionQueue, ProducerBatch
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import MAX_BLOCK_TIMEOUT, MESSAGE_TOO_LARGE
 
 
 class ListAppender(Appender):
-    """Records in order of time; those without a partition go where the sticky partitioner says."""
+    """Records in order of time; those without a partition go where the sticky partitioner says.
+
+    ``flush()`` blocks the thread until everything sent before is decided; after ``close()`` every batch leaves at once.
+    """
 
     def __init__(
         self, clock: Clock, accumulator: RecordAccumulator, metadata: Metadata, topic: str, max_block_ms: int,
@@ -38,6 +41,7 @@ class ListAppender(Appender):
         self._partitioner = partitioner
         self._by_partition: dict[int, PartitionQueue] = {queue.position: queue for queue in accumulator.queues}
         self._has_buffer: int = 0
+        self._flushed: list[ProducerBatch] = []
         self._largest: int = min(max_request_size, accumulator.settings.buffer_memory)
         if records:
             scheduler.call_at(records[0].time_s, self._due, None)
@@ -53,7 +57,7 @@ class ListAppender(Appender):
             self._scheduler.call_at(records[position].time_s, self._due, None)
 
     def next_event(self) -> float:
-        return inf if self.blocked == FREE else self.blocked_until
+        return inf if self.blocked == FREE or self.blocked == IN_FLUSH else self.blocked_until
 
     def append_after(self, time: float) -> float:
         return inf
@@ -67,7 +71,11 @@ class ListAppender(Appender):
             if record.time_s > now:
                 return
             at = record.time_s if record.time_s > self.accept_from else self.accept_from
-            if self._await_metadata(at):
+            if record.operation != SEND:
+                self._operate(record.operation, at)
+                if self.blocked != FREE and not self._resume(now):
+                    return
+            elif self._await_metadata(at):
                 if not self._resume(now):
                     return
             elif upper_bound_bytes(record.key, record.value) > self._largest:
@@ -79,7 +87,28 @@ class ListAppender(Appender):
                 if not self._resume(now):
                     return
 
+    def _operate(self, operation: int, at: float) -> None:
+        accumulator = self._accumulator
+        self.next_record += 1
+        if operation == CLOSE:
+            accumulator.closing = True
+        else:
+            accumulator.flushing = True
+            for queue in accumulator.queues:
+                self._flushed.extend(queue.in_flight)
+                self._flushed.extend(queue.batches)
+            self._block(IN_FLUSH, at)
+        self._wake()
+
     def _resume(self, now: float) -> bool:
+        if self.blocked == IN_FLUSH:
+            self._flushed = [batch for batch in self._flushed if batch.outcome == UNDECIDED]
+            if self._flushed:
+                return False
+            self._accumulator.flushing = False
+            self.blocked = FREE
+            self.accept_from = now
+            return True
         if self._may_resume(now):
             reason = self.blocked
             base_ms = self.blocked_ms
@@ -205,6 +234,8 @@ class ListAppender(Appender):
         for record in self._records[self.next_record :]:
             if record.time_s > now:
                 break
+            if record.operation != SEND:
+                continue
             queue = self._by_partition.get(record.partition)
             stream = self._sticky_stream if queue is None else queue.stream
             rows.append((queue, stream, record.number, 1, record.time_s, record.time_s))
@@ -213,6 +244,8 @@ class ListAppender(Appender):
     def created(self, end_s: float) -> dict[int, int]:
         counts: dict[int, int] = {}
         for record in self._records:
+            if record.operation != SEND:
+                continue
             queue = self._by_partition.get(record.partition)
             stream = self._sticky_stream if queue is None else queue.stream
             counts[stream] = counts.get(stream, 0) + (1 if record.time_s < end_s else 0)

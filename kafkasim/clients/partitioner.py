@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-
 from mypy_extensions import mypyc_attr
 
 from kafkasim.clients.accumulator import RecordAccumulator

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kafkasim.clients.accumulator import AccumulatorSettings, RecordAccumulator
 from kafkasim.clients.appender import Appender, RefusedRecords, StreamAppender
+from kafkasim.clients.arrivals import SEND
 from kafkasim.clients.batch_size import ConstantSize
 from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.list_appender import ListAppender
@@ -168,6 +169,8 @@ class ProducerInstance(RefusedRecords):
         numbers: dict[int, int] = {}
         by_partition = {queue.position: queue for queue in self.accumulator.queues}
         for record in records:
+            if record.operation != SEND:
+                continue
             number = numbers.get(record.partition, 0)
             record.number = number
             numbers[record.partition] = number + 1

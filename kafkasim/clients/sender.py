@@ -214,12 +214,12 @@ class Sender:
             wait_ms = self._look(now_ms)
             if self._nodes:
                 spins = not self._send_data(now, now_ms)
-            self._expire(now, now_ms)
-            if not self._nodes:
-                wait_ms = self._with_expiry(wait_ms, now_ms)
+            if self._expire(now, now_ms):
+                spins = False
+            wait_ms = 0 if self._nodes else self._with_expiry(wait_ms, now_ms)
         metadata_ms = client.update_metadata(now)
         base = now if now > self._busy_until else self._busy_until
-        if client.writes == writes and not (wait_ms == 0 and not spins) and not client.readable():
+        if client.writes == writes and (wait_ms > 0 or spins) and not client.readable():
             if spins:
                 wait_ms = self._while_spinning(now_ms)
             self._sleep(base, now_ms, min(wait_ms, metadata_ms), spins)
@@ -371,12 +371,13 @@ class Sender:
         state = self._client.node(node)
         self._client.write(state, request, now, at)
 
-    def _expire(self, now: float, now_ms: int) -> None:
+    def _expire(self, now: float, now_ms: int) -> bool:
         expired = self._accumulator.expired(now, now_ms)
         for batch in expired:
             self._fail(batch, DELIVERY_TIMEOUT, False)
             if self._idempotence is not None and batch.retried:
                 self._idempotence.mark_unresolved(batch)
+        return bool(expired)
 
     # -- answers
 

@@ -34,8 +34,12 @@ class FifoStation:
         self.free_at: float = 0.0
         self.busy_s: float = 0.0
         self.waiting_s: float = 0.0
-        self.present_s: float = 0.0
         self.served: int = 0
+
+    @property
+    def present_s(self) -> float:
+        """Time that jobs spent here, waiting and served (s)."""
+        return self.busy_s + self.waiting_s
 
     def serve(self, now: float, service_s: float) -> float:
         """Take a job that arrives ``now`` and needs ``service_s``; returns when it is done."""
@@ -47,7 +51,6 @@ class FifoStation:
             done = start + service_s
         self.free_at = done
         self.busy_s += service_s
-        self.present_s += done - now
         self.served += 1
         return done
 
@@ -120,13 +123,15 @@ class PoolStation:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Job:
-    """What a :class:`WorkerPool` works on; requests derive from it."""
+    """What a :class:`WorkerPool` works on; requests derive from it.
 
-    def __init__(self) -> None:
-        self.arrived_at: float = 0.0
-        self.started_at: float = 0.0
-        self.pool_generation: int = 0
-        self.pool_paused_s: float = 0.0
+    Defaults stand in the class: a job is made for every request, and most of them stay.
+    """
+
+    arrived_at: float = 0.0
+    started_at: float = 0.0
+    pool_generation: int = 0
+    pool_paused_s: float = 0.0
 
 
 class WorkerPool:
@@ -262,7 +267,9 @@ class WorkerPool:
         self.busy_s += end - job.started_at
         self.present_s += end - job.arrived_at
         if extra_s <= 0.0:
-            self._free(now)
+            self._occupied -= 1
+            if self._queue:
+                self._start(self._queue.popleft(), now, 0.0)
         elif self._queue:
             scheduler.call_at(end, self._release, self.generation)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kafkasim.broker.fetcher import FetcherListener, FetcherSettings, ReplicaFetcher
 from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaListener, ReplicaManager
 from kafkasim.broker.socket_server import SocketServer
@@ -11,22 +12,34 @@ from kafkasim.connection import Connection, ConnectionOwner, Directory
 from kafkasim.hosts import Disk, Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network
-from kafkasim.protocol import PRODUCE, FetchRequest, ProducePartition, ProduceRequest, RecordBatch, TopicPartition
+from kafkasim.protocol import ProducePartition, ProduceRequest, RecordBatch, TopicPartition
 
 
-class Listener(ReplicaListener):
-    """Notes everything."""
+class Monitor(BrokerMonitor):
+    """Notes what becomes readable."""
 
     def __init__(self):
         self.commits = []
-        self.expansions = []
-        self.internal = {}
 
-    def appended(self, partition, batch, now):
+    def appended(self, broker_id, partition, batch, now):
         pass
 
-    def committed(self, partition, batch, now):
+    def committed(self, broker_id, partition, batch, now):
         self.commits.append((now, partition.tp.name, batch.base_offset))
+
+    def trim(self, partition):
+        pass
+
+    def read_out(self, broker_id, partition, size_bytes):
+        pass
+
+
+class Listener(ReplicaListener):
+    """Notes everything else."""
+
+    def __init__(self):
+        self.expansions = []
+        self.internal = {}
 
     def may_expand(self, partition, broker_id, now, cause):
         self.expansions.append((now, broker_id))
@@ -37,12 +50,6 @@ class Listener(ReplicaListener):
     def hint(self, tp):
         return 9, 99
 
-    def trim(self, partition):
-        pass
-
-    def read_out(self, partition, consumer, size_bytes):
-        pass
-
 
 class FetchNotes(FetcherListener):
     """Notes what fetchers do."""
@@ -50,9 +57,6 @@ class FetchNotes(FetcherListener):
     def __init__(self):
         self.backoffs = []
         self.cuts = []
-
-    def replicated(self, partition, size_bytes):
-        pass
 
     def truncated(self, partition, removed, cause, now):
         self.cuts.append((partition.broker_id, [(b.base_offset, b.count) for b in removed]))
@@ -69,30 +73,21 @@ class Node:
         disk = Disk(2e9, 1e9, 1e-4, 1e-4, world.streams.stream(f"disk/{broker_id}"))
         self.machine = Host(f"broker {broker_id}", None, 8, 1.25e9, disk)
         self.listener = Listener()
+        self.monitor = Monitor()
         self.notes = FetchNotes()
         costs = ReplicaCosts()
         costs.produce_s, costs.fetch_s, costs.completion_s = 30e-6, 30e-6, 10e-6
         self.replicas = ReplicaManager(
-            world.env.scheduler, broker_id, costs, self.listener, 30.0, 1048588, hints=True, filters_dead_replicas=True
+            world.env.scheduler, broker_id, costs, self.listener, self.monitor, 30.0, 1048588, hints=True, filters_dead_replicas=True
         )
         self.server = SocketServer(
             world.env.scheduler, self.machine, 3, 8, 20e-6, 10e-6, 10e-6,
-            self._service, self._handle, self.replicas.close_session,
+            self.replicas.service, self.replicas.handle, self.replicas.close_session,
         )  # fmt: skip
         self.replicas.server = self.server
         self.server.open = True
         self.fetchers = {}
         self.world = world
-
-    def _service(self, request):
-        if request.api == PRODUCE:
-            return self.replicas.produce_service(request)
-        return self.replicas.fetch_service(request)
-
-    def _handle(self, request):
-        if isinstance(request, FetchRequest):
-            return self.replicas.handle_fetch(request)
-        return self.replicas.handle_produce(request)
 
     def partition(self, tp):
         return self.replicas.partitions[tp.index]

@@ -36,7 +36,7 @@ def test_acks_all_is_answered_after_the_followers_next_fetch():
     world.env.run(until=1.3)
     assert wire.answers[1][1] is one
     assert wire.answers[1][0] - 1.2 < answered - 1.0 - 2 * 100e-6
-    assert [base for _, _, base in world.nodes[1].listener.commits] == [0, 10]
+    assert [base for _, _, base in world.nodes[1].monitor.commits] == [0, 10]
 
 
 def test_followers_copy_the_very_batches():

@@ -12,7 +12,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from kafkasim.clients.arrivals import ListedRecord
+from kafkasim.clients.arrivals import CLOSE, FLUSH, ListedRecord
 from kafkasim.clients.load import Load
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.partitioner import RandomNumbers, partition_for_key
@@ -41,7 +41,13 @@ from kafkasim.protocol import (
 )
 
 REFERENCE = Path(__file__).parent.parent / "reference" / "producer"
-ERRORS = {name: number for number, name in ERROR_NAMES.items()}
+NAMES = {
+    **ERROR_NAMES,
+    21: "INVALID_REQUIRED_ACKS", 29: "TOPIC_AUTHORIZATION_FAILED", 31: "CLUSTER_AUTHORIZATION_FAILED",
+    87: "INVALID_RECORD",
+}  # fmt: skip
+"""Kafka's numbers of errors that the simulated brokers never give, too."""
+ERRORS = {name: number for number, name in NAMES.items()}
 ORIGIN_MS = 50000
 """Where a trace's t = 0 lies on the scheduler's axis, which begins at 0."""
 
@@ -124,15 +130,16 @@ class FakeNode(Server):
         delay_ms = self.world.process(self, request)
         if delay_ms is None:
             return
-        if delay_ms < 0:
-            self.disconnect(-1 - delay_ms)
-            return
         self.world.scheduler.call_at(moment(self.world.now_ms() + delay_ms), self.end, (connection, request))
 
     def end(self, what: tuple[Connection, Request]) -> None:
         connection, request = what
         queue = self.queues.get(connection)
         if queue is None or not queue or queue[0] is not request:
+            return
+        down_for_ms = self.world.cuts.get(request)
+        if down_for_ms is not None:
+            self.disconnect(down_for_ms)
             return
         queue.popleft()
         if request.expects_response:
@@ -174,6 +181,7 @@ class FakeCluster(Directory):
         self.requests: list[Any] = []
         self.completions: list[Any] = []
         self.init_errors: list[int] = []
+        self.cuts: dict[Request, int] = {}
         self.warming = warm
         for rule in self.script:
             if rule["kind"] == "init_error":
@@ -190,7 +198,15 @@ class FakeCluster(Directory):
         return self.nodes[node_id]
 
     def process(self, node: FakeNode, request: Request) -> int | None:
-        """Decide what happens to a request whose processing starts; returns its delay."""
+        """Decide what happens to a request whose processing starts; returns its delay (None: no end)."""
+        delay_ms = self.decide(node, request)
+        now_ms = self.now_ms()
+        for rule in self.script:
+            if rule["kind"] == "hang" and rule["node"] == node.node and rule["from"] <= now_ms < rule["to"]:
+                return None if delay_ms is None else rule["to"] - now_ms + delay_ms
+        return delay_ms
+
+    def decide(self, node: FakeNode, request: Request) -> int | None:
         control_ms = 0 if self.warming else self.rules.get("ctl_ms", 0)
         if request.api == API_VERSIONS:
             return control_ms
@@ -233,12 +249,10 @@ class FakeCluster(Directory):
                         errors.setdefault(part.tp.partition, (ERRORS[rule["error"]], rule.get("append", False)))
             elif kind == "req_disconnect" and rule["req"] == order:
                 append_only = rule.get("append", False)
-                result = -1 - (rule.get("down_for") or 0)
+                self.cuts[request] = rule.get("down_for") or 0
             elif kind == "req_drop" and rule["req"] == order:
                 append_only = rule.get("append", False)
                 result = None
-            elif kind == "hang" and rule["from"] <= now_ms < rule["to"]:
-                result = rule["to"] - now_ms + delay_ms
             elif kind == "req_throttle" and rule["req"] == order:
                 request.throttle_ms = rule["ms"]
         for part in request.partitions:
@@ -336,7 +350,7 @@ class Recorder(ClientMonitor):
 
     def failed(self, client: int, tp: TopicPartition, batch: RecordBatch, error: int, now: float) -> None:
         if batch.size_bytes > 0:
-            name = ERROR_NAMES[error]
+            name = NAMES[error]
             self.world.completions.append([self.world.now_ms(), tp.partition, batch.first, batch.count, name])
 
     def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
@@ -359,9 +373,19 @@ class Replayed:
                 if len(row) > 4:
                     data[: min(4, key)] = row[4].to_bytes(4, "big", signed=True)[: min(4, key)]
                 partition = partition_for_key(bytes(data), partitions)
-            record = ListedRecord(moment(time_ms), key, value, -1 if partition is None else partition)
+            time_s = moment(time_ms)
+            if trace["interleave"] == "io_first":
+                # The I/O thread until it would block, then one send.
+                if records and trace["sends"][number - 1][0] == time_ms:
+                    time_s = records[-1][1].time_s
+                time_s += 1e-8
+            record = ListedRecord(time_s, key, value, -1 if partition is None else partition)
             records.append((number, record))
-        load.records = [record for _, record in records]
+        rows = [record for _, record in records]
+        for time_ms, name in trace.get("ops") or []:
+            rows.append(ListedRecord(moment(time_ms), -1, 0, 0, FLUSH if name == "flush" else CLOSE))
+        rows.sort(key=lambda record: record.time_s)
+        load.records = rows
         config = dict(trace["config"])
         config["client.id"] = "p"
         self.instance = instance = ProducerInstance(
