@@ -19,6 +19,8 @@ from typing import Final
 
 from kafkasim.metrics.intervals import IntervalSet
 
+FOLD_AFTER: Final = 2048
+"""Settled ranges that a stream gathers before it folds them into its set."""
 Batch = tuple["StreamAccount", int, int, int]
 """A batch on a log: its stream, its first and one past its last number, and its base offset."""
 
@@ -97,7 +99,8 @@ class StreamAccount:
         self.acknowledged: Final = IntervalSet()
         self.failed: Final = IntervalSet()
         self.settled: Final = IntervalSet()
-        """Readable and folded out of the log, below everybody's reach."""
+        """Readable and folded out of the log, below everybody's reach (what waits to be folded in: see ``fold``)."""
+        self._unfolded: list[tuple[int, int]] = []
         self.stored: Final = IntervalSet()
         """Readable at the end."""
         self.above: Final = IntervalSet()
@@ -132,7 +135,29 @@ class StreamAccount:
 
         The log keeps counting it; a number settled twice is an extra copy.
         """
-        self.extra_copies += self.settled.add(first, last)
+        unfolded = self._unfolded
+        unfolded.append((first, last))
+        if len(unfolded) >= FOLD_AFTER:
+            self.fold()
+
+    def fold(self) -> None:
+        """Take what was settled into the set, in order: a stream's neighbours lie in different partitions."""
+        unfolded = self._unfolded
+        if not unfolded:
+            return
+        unfolded.sort()
+        start, end = unfolded[0]
+        for first, last in unfolded[1:]:
+            if first > end:
+                self.extra_copies += self.settled.add(start, end)
+                start, end = first, last
+            elif first < end:
+                self.extra_copies += min(last, end) - first
+                end = max(end, last)
+            else:
+                end = last
+        self.extra_copies += self.settled.add(start, end)
+        unfolded.clear()
 
     def lose(self, first: int, last: int, cause: int, readable: bool = False) -> None:
         """``[first, last)`` left a log: truncated, or gone with a power loss, or never arrived (acks=0).
@@ -146,6 +171,7 @@ class StreamAccount:
 
     def unsettle(self, first: int, last: int) -> None:
         """The log that counted ``[first, last)`` as settled lost them after all (an unclean election)."""
+        self.fold()
         self.settled.remove(first, last)
 
     def expire(self, first: int, last: int) -> None:
@@ -162,6 +188,7 @@ class StreamAccount:
         ``created`` is what the load intended within the run, ``in_flight`` what sits in ``send()``, in the
         accumulator and in requests.
         """
+        self.fold()
         self.created = created
         self.in_flight = in_flight
 
@@ -361,6 +388,7 @@ class Ledger:
             if base < settled_below:
                 first += settled_below - base
                 base = settled_below
+            stream.fold()
             border = min(max(first + high_watermark - base, first), last)
             repeated = stream.settled.overlaps(first, last)
             for held in (stream.stored, stream.above, stream.offline):
@@ -396,6 +424,7 @@ class Ledger:
         topics: dict[str, _Tally] = {}
         losses: dict[tuple[str, int], int] = {}
         for stream in self.streams:
+            stream.fold()
             tally = topics.setdefault(stream.topic, _Tally())
             _count(stream, tally, losses)
         for topic in self._log_records:

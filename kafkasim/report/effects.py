@@ -116,7 +116,7 @@ class Effects:
             lag = ""
             if cause is not moment and cause.event == "znode_deleted":
                 lag = f" {words.seconds(moment.time_s - cause.time_s)} later"
-            told.append((moment.time_s, f"{_controller(moment)} saw it{lag}{_in(moment)}.", moment.id))
+            told.append((moment.time_s, f"{_controller(moment)} noticed it{lag}{_in(moment)}.", moment.id))
         return told
 
     def _elections(self, moments: list[Moment]) -> list[Told]:
@@ -146,6 +146,7 @@ class Effects:
             shrunk: list[str] = []
             grown: list[str] = []
             others: list[str] = []
+            topics: dict[str, int] = {}
             for moment in some:
                 change = CHANGE.match(moment.detail)
                 many = MANY.match(moment.detail)
@@ -153,7 +154,7 @@ class Effects:
                     shorter = len(change["new"].split(",")) < len((change["old"] or "").split(","))
                     (shrunk if shorter else grown).append(f"{change['tp']} (now [{change['new']}])")
                 elif many:
-                    others.append(f"of {words.plural(int(many['count']), 'partition')} of {many['topic']}")
+                    topics[many["topic"]] = topics.get(many["topic"], 0) + int(many["count"])
                 else:
                     others.append(f"of {moment.detail}")
             parts = [
@@ -161,6 +162,7 @@ class Effects:
                 for verb, names in (("a replica left the", shrunk), ("a replica came back to the", grown))
                 if names
             ]
+            others += [f"of {words.plural(n, 'partition')} of {topic}" for topic, n in topics.items()]
             if others:
                 parts.append(f"the ISR changed {words.listed(others, SHOWN)}")
             told.append((at_s, f"{words.listed(parts)}.", some[0].id))
@@ -234,7 +236,7 @@ class Effects:
             if moment.event not in ("leader_elected", "isr_changed"):
                 continue
             change = CHANGE.match(moment.detail)
-            if change is None or change["tp"] != outage.where or moment.time_s < outage.from_s - 1.0:
+            if change is None or change["tp"] != outage.where or moment.time_s < outage.from_s:
                 continue
             if change["after"]:
                 moved = change["after"]

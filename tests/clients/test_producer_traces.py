@@ -34,14 +34,13 @@ def test_fault_free_traces_are_all_replayed() -> None:
 
 @pytest.mark.parametrize("change", ["linger", "window", "size"])
 def test_a_changed_rule_is_noticed(change: str) -> None:
-    trace = dict(next(trace for trace in TRACES if trace["id"] == "grid-004"))
+    window = "max.in.flight.requests.per.connection"
+    trace = next(t for t in TRACES if t["group"] == "slow" and t["config"][window] == 5)
     config = dict(trace["config"])
     if change == "linger":
-        config["linger.ms"] = config["linger.ms"] + 1
+        config["linger.ms"] += 3
     elif change == "window":
-        config["max.in.flight.requests.per.connection"] = 2 if config["max.in.flight.requests.per.connection"] == 1 else 1
-        trace = dict(next(t for t in TRACES if t["group"] == "slow"))
-        config = dict(trace["config"], **{"max.in.flight.requests.per.connection": 1})
+        config[window] = 1
     else:
-        config["batch.size"] = config["batch.size"] // 2
+        config["batch.size"] //= 2
     assert differences(dict(trace, config=config))

@@ -27,7 +27,7 @@ def test_a_broker_failure_is_told_from_the_crash_to_the_recovery() -> None:
         "4 connections of clients were reset",
         "its ZooKeeper session expired",
         "/brokers/ids/1 was deleted",
-        "the controller (broker 2) saw it 1.5 ms later (dead [1]",
+        "the controller (broker 2) noticed it 1.5 ms later (dead [1]",
         f"elected broker 3 as leader of {TOPIC}-0 (leader epoch 1) and leaders of 16 partitions of __consumer_offsets",
         f"a replica left the ISR of {TOPIC}-1 (now [2])",
         f"(acks=all) could write to {TOPIC}-1 again",
