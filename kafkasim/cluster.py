@@ -12,10 +12,9 @@ from typing import Any
 
 from kafkasim.applications import make_member, make_producer
 from kafkasim.broker.broker import Broker
-from kafkasim.broker.partition import Partition
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
-from kafkasim.collectors import Board, BrokerCollector, ClientCollector, WaitingTimes
+from kafkasim.collectors import Board, BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.environment import Environment
@@ -28,9 +27,10 @@ from kafkasim.metrics.series import SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
 from kafkasim.placing import INITIAL_CONTROLLER_EPOCH, make_topics, settled_states
-from kafkasim.protocol import RecordBatch, TopicPartition
+from kafkasim.protocol import TopicPartition
 from kafkasim.scenario import Scenario
 from kafkasim.scenario.model import ConsumerSpec, HostRef, HostSpec, ProducerSpec
+from kafkasim.waiting import Waiting
 from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.parameters import ZooKeeperParameters
 
@@ -63,7 +63,7 @@ class Producer:
     instances: list[ProducerInstance] = field(default_factory=list)
 
 
-class Cluster(Directory, WaitingTimes):
+class Cluster(Directory):
     """Everything that a run simulates, and the collectors that watch it."""
 
     def __init__(self, scenario: Scenario, seed: int, trace_sessions: bool = False) -> None:
@@ -88,10 +88,11 @@ class Cluster(Directory, WaitingTimes):
         self._shared: dict[str, Host] = {}
         self.topics = make_topics(scenario)
         self.board = Board(self.topics)
+        self.waiting = Waiting(self)
         books = (self.topics, self.ledger, self.latency)
-        self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self)
+        self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self.waiting)
         self.client_collector = ClientCollector(
-            *books, self.availability, self.series, self.timeline, self.board, self, self.broker_collector.paced,
+            *books, self.availability, self.series, self.timeline, self.board, self.waiting, self.broker_collector.paced,
             self.env.scheduler,
         )
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
@@ -297,74 +298,6 @@ class Cluster(Directory, WaitingTimes):
         position = group.position(tp)
         return max(0, leader.high_watermark - (position if position is not None else 0))
 
-    def _longest_replica(self, tp: TopicPartition) -> Partition | None:
-        leader = self.board.leader_of(tp.index)
-        if leader is not None:
-            return leader
-        replicas = self.board.replicas[tp.index]
-        return max(replicas, key=lambda replica: replica.log.log_end_offset, default=None)
-
-    def anybody_waits_since(self, time: float) -> bool:
-        """Whether a record intended by ``time`` (s) still waits to be acknowledged or delivered."""
-        now = self.env.now
-        for tracker in self.availability.trackers:
-            tp = self.topics.partition(tracker.topic, tracker.partition)
-            if tracker.kind == "produce":
-                oldest = self.oldest_unacknowledged(tracker.client, tp, now)
-            else:
-                oldest = self.oldest_undelivered(tracker.client, tp, now) if tracker.started else None
-            if oldest is not None and oldest <= time:
-                return True
-        return False
-
-    # ---- WaitingTimes
-
-    def oldest_unacknowledged(self, producer: str, tp: TopicPartition, now: float) -> float | None:
-        """Intended time of the oldest record of ``producer`` that is neither acknowledged nor failed."""
-        known = [instance.oldest_waiting(tp, now) for instance in self.producers[producer].instances]
-        times = [time for time in known if time is not None]
-        return min(times, default=None)
-
-    def oldest_undelivered(self, group: str, tp: TopicPartition, now: float) -> float | None:
-        """Intended time of the oldest record of ``tp`` that ``group`` still has to be given."""
-        times: list[float] = []
-        for producer in self.producers.values():
-            if tp in producer.partitions:
-                waiting = self.oldest_unacknowledged(producer.name, tp, now)
-                if waiting is not None:
-                    times.append(waiting)
-        replica = self._longest_replica(tp)
-        position = self.groups[group].position(tp)
-        if replica is not None and position is not None:
-            if position < replica.log.log_end_offset:
-                position = max(position, replica.log.trimmed_offset)
-                batch = replica.log.batches[replica.log.index_of(position)]
-                if batch.stream >= 0:
-                    times.append(_time_at(batch, position - batch.base_offset))
-        return min(times, default=None)
-
-    def reach(self, tp: TopicPartition) -> int:
-        """The offset below which no reader will ever look again: committed offsets, positions without a group."""
-        lowest = 1 << 62
-        for group in self.groups.values():
-            if tp not in group.partitions:
-                continue
-            if group.spec.group is None:
-                position = group.position(tp)
-                lowest = min(lowest, position if position is not None else 0)
-            else:
-                lowest = min(lowest, self.committed(group.name, tp))
-        return lowest
-
-    def committed(self, group: str, tp: TopicPartition) -> int:
-        """The group's committed offset as its coordinator knows it; 0 when none is loaded."""
-        for broker_id in self.broker_ids:
-            known = self.brokers[broker_id].coordinator.groups.get(group)
-            if known is not None:
-                offset = known.offsets.get(tp.index)
-                return offset[0] if offset is not None else 0
-        return 0
-
     def _cause_of(self, kind: str, client: str, topic: str, partition: int, from_s: float) -> int | None:
         return self.running_event(from_s)
 
@@ -375,100 +308,6 @@ class Cluster(Directory, WaitingTimes):
         self.latency.close_interval(until)
         self.series.sample(until)
 
-    def close_books(self, end_s: float) -> dict[str, object]:
-        """The end of the run: read the logs, count every record, list what is unfinished."""
-        self.latency.finish(end_s)
-        for tracker in self.availability.trackers:
-            tp = self.topics.partition(tracker.topic, tracker.partition)
-            if tracker.kind == "produce":
-                oldest = self.oldest_unacknowledged(tracker.client, tp, end_s)
-            else:
-                oldest = self.oldest_undelivered(tracker.client, tp, end_s)
-            tracker.finish(end_s, oldest)
-        self._close_producers(end_s)
-        for tp in self.topics.all():
-            if not self.topics.is_internal(tp.topic):
-                self._scan(tp)
-        self._note_undelivered(end_s)
-        return self.ledger.close()
-
-    def _close_producers(self, end_s: float) -> None:
-        stored = self._stored_batches()
-        for producer in self.producers.values():
-            paced = self.client_collector.is_paced(producer.name)
-            topic = producer.spec.topic
-            for instance in producer.instances:
-                instance.close_books(end_s)
-                failed = [(a, b, n) for _, a, b, n in self.client_collector.failures[instance.client]]
-                rows = instance.outstanding(end_s)
-                waiting = [(first, last, count) for _, _, _, count, first, last in rows]
-                self.latency.unfinished(topic, "produce", producer.name, failed=failed, censored=waiting, paced=paced)
-                # What no log holds yet is committed and delivered by nobody either.
-                unsent = [(a, b, count) for _, stream, n, count, a, b in rows if (stream, n) not in stored]
-                self.latency.unfinished(topic, "commit", producer.name, failed=failed, censored=unsent, paced=paced)
-                for group in self.groups.values():
-                    if topic in group.spec.topics:
-                        self.latency.unfinished(topic, "end_to_end", group.name, censored=unsent, paced=paced)
-
-    def _stored_batches(self) -> set[tuple[int, int]]:
-        """(stream, first record) of what the leaders' logs hold; what is above a high watermark is not committed."""
-        stored: set[tuple[int, int]] = set()
-        for tp in self.topics.all():
-            replica = self._longest_replica(tp)
-            if replica is None or self.topics.is_internal(tp.topic):
-                continue
-            for batch in replica.log.batches:
-                stored.add((batch.stream, batch.first))
-                if not batch.committed and batch.stream >= 0:
-                    stream = self.ledger.streams[batch.stream]
-                    span = (batch.first_time, batch.last_time, batch.count)
-                    self.latency.unfinished(
-                        tp.topic, "commit", stream.producer, censored=[span],
-                        paced=self.broker_collector.paced[batch.stream],
-                    )  # fmt: skip
-        return stored
-
-    def _scan(self, tp: TopicPartition) -> None:
-        replica = self._longest_replica(tp)
-        if replica is None:
-            return
-        leader = self.board.leader_of(tp.index)
-        log = replica.log
-        streams = self.ledger.streams
-        batches = [
-            (streams[b.stream], b.first, b.first + b.count, b.base_offset) for b in log.batches if b.stream >= 0
-        ]
-        positions: dict[str, tuple[int, int]] = {}
-        for group in self.groups.values():
-            if tp in group.partitions:
-                at = group.position(tp)
-                first = self.client_collector.first_positions.get((group.name, tp.index), 0)
-                at = self.client_collector.last_delivered.get((group.name, tp.index), first) if at is None else at
-                positions[group.name] = (first, max(at, first))
-        self.ledger.scan_log(
-            tp.topic, tp.partition, batches, log.log_end_offset, replica.high_watermark, leader is not None,
-            positions, log.trimmed_offset,
-        )  # fmt: skip
-
-    def _note_undelivered(self, end_s: float) -> None:
-        """What lies on the logs above a group's position is unfinished end to end."""
-        for group in self.groups.values():
-            spans: dict[str, list[tuple[float, float, int]]] = {}
-            for tp in group.partitions:
-                replica = self._longest_replica(tp)
-                position = group.position(tp)
-                if replica is None:
-                    continue
-                log = replica.log
-                position = max(position or 0, log.trimmed_offset)
-                for batch in log.batches[log.index_of(position) :]:
-                    if batch.stream >= 0:
-                        skip = max(0, position - batch.base_offset)
-                        first = _time_at(batch, skip)
-                        spans.setdefault(tp.topic, []).append((first, batch.last_time, batch.count - skip))
-            for topic, censored in spans.items():
-                self.latency.unfinished(topic, "end_to_end", group.name, censored=censored)
-
     def session_rows(self) -> list[dict[str, object]] | None:
         """The rows of ``--trace sessions``; None when it was not asked for."""
         rows: Any = self.ensemble.trace_sessions
@@ -477,44 +316,3 @@ class Cluster(Directory, WaitingTimes):
     def client_errors(self, name: str, client: str | None) -> int:
         """How often clients were told the error ``name``."""
         return self.client_collector.error_count(name, client)
-
-    def diverged(self, topic: str | None, partition: int | None) -> int:
-        """Offsets on which two replicas differ below both log ends."""
-        total = 0
-        for tp in self.topics.all():
-            if (topic is None or tp.topic == topic) and (partition is None or tp.partition == partition):
-                total += _diverged(self.board.replicas[tp.index])
-        return total
-
-    def count_streams(self, term: str, topic: str | None, partition: int | None, client: str | None) -> int | None:
-        """A ledger term over the streams of one producer or partition; None when it is not kept so."""
-        if term != "failed":
-            return None
-        total = 0
-        for stream in self.ledger.streams:
-            if topic not in (None, stream.topic) or client not in (None, stream.producer):
-                continue
-            if partition is not None and stream.partition != partition:
-                if stream.partition is None:
-                    return None
-                continue
-            total += stream.failed.count
-        return total
-
-
-def _time_at(batch: RecordBatch, record: int) -> float:
-    if batch.count <= 1:
-        return batch.first_time
-    return batch.first_time + (batch.last_time - batch.first_time) * record / (batch.count - 1)
-
-
-def _diverged(replicas: list[Partition]) -> int:
-    total = 0
-    for i, one in enumerate(replicas):
-        for other in replicas[i + 1 :]:
-            end = min(one.log.log_end_offset, other.log.log_end_offset)
-            mine = {batch.base_offset: batch for batch in one.log.batches if batch.base_offset < end}
-            for batch in other.log.batches:
-                if batch.base_offset < end and mine.get(batch.base_offset) is not batch:
-                    total += min(batch.count, end - batch.base_offset)
-    return total

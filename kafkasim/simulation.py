@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from kafkasim.books import Books
 from kafkasim.checks.expectations import evaluate
 from kafkasim.checks.invariants import check_cluster
 from kafkasim.cluster import Cluster
@@ -83,7 +84,7 @@ class Simulation:
         """Close the books and put the result together."""
         cluster = self.cluster
         end_s = cluster.env.now
-        ledger = cluster.close_books(end_s)
+        ledger = Books(cluster).close_books(end_s)
         manifest = self._manifest(command)
         result = Result.collect(
             manifest,

@@ -225,7 +225,7 @@ class Broker:
                 self.roles.follow(state, 0, settled=True)
         for state in mine:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
-                self.coordinator.elected(state.tp, state.leader_epoch)
+                self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.open = True
         self._begin_duties()
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
+from kafkasim.books import Books
 from kafkasim.cluster import Cluster
 from kafkasim.results import Result
 from kafkasim.scenario.expectations import Expectation
@@ -71,7 +72,7 @@ class _Judge:
         if metric == "errors":
             return float(self._cluster.client_errors(str(e.statistic), e.client)), ""
         if metric == "diverged":
-            return float(self._cluster.diverged(e.topic, e.partition)), ""
+            return float(Books(self._cluster).diverged(e.topic, e.partition)), ""
         return self._series(e, str(e.statistic))
 
     def _window(self, e: Expectation) -> Window | None:
@@ -129,7 +130,7 @@ class _Judge:
 
     def _ledger(self, e: Expectation, term: str) -> tuple[float | None, str]:
         if e.client is not None or e.partition is not None:
-            count = self._cluster.count_streams(term, e.topic, e.partition, e.client)
+            count = Books(self._cluster).count_streams(term, e.topic, e.partition, e.client)
             return (None, f"{term} is not kept by client or partition") if count is None else (float(count), "")
         ledger = self._summary["ledger"]
         if e.topic is not None:

@@ -31,7 +31,11 @@ class Run:
     def save(self) -> None:
         """Writes the directory."""
         assert self.result is not None
-        self.result.save(self.directory)
+        from functools import partial
+
+        from kafkasim.report.html import write_report
+
+        self.result.save(self.directory, extras=partial(write_report, self.result))
 
     def broken_identities(self) -> list[str]:
         """Names of the ledger's identities that do not hold."""

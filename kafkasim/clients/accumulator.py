@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import insort
 
+from kafkasim.clients.accumulator_settings import AccumulatorSettings, ContentReader, NodeLatency
 from kafkasim.clients.buffer_pool import BufferPool
 from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
@@ -17,50 +18,6 @@ from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.producer_batch import NO_SEQUENCE, PartitionQueue, ProducerBatch, position_of
 from kafkasim.clients.settings import UNLIMITED, Backoff
 from kafkasim.protocol import TopicPartition
-
-
-class AccumulatorSettings:
-    """Configs of the accumulator, by their names, in ms and bytes; and two rules of the release.
-
-    ``index_by_node``: 3.3+ keeps the start of the drain's round by node.  ``skips_backoff``:
-    3.6.1+ sends a retry at once when a newer leader epoch is known.
-    """
-
-    def __init__(
-        self, batch_size: int, linger_ms: int, delivery_timeout_ms: int, buffer_memory: int, index_by_node: bool,
-        skips_backoff: bool, availability_timeout_ms: int = 0,
-    ) -> None:  # fmt: skip
-        self.batch_size: int = max(batch_size, 1)
-        self.linger_ms: int = linger_ms
-        self.delivery_timeout_ms: int = delivery_timeout_ms
-        self.buffer_memory: int = buffer_memory
-        self.index_by_node: bool = index_by_node
-        self.skips_backoff: bool = skips_backoff
-        self.availability_timeout_ms: int = availability_timeout_ms
-
-
-class NodeLatency:
-    """When a node last had data that was ready, and when it last took some (ms)."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.ready_ms: int = now_ms
-        self.drain_ms: int = now_ms
-
-
-class ContentReader:
-    """What the accumulator asks the appender to do for it."""
-
-    def settle(self, batch: ProducerBatch, now: float) -> None:
-        """Set ``count``, ``size`` and ``last_time`` of an open batch to what it holds at ``now``."""
-        raise NotImplementedError
-
-    def closed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
-        """The settled open batch of ``queue`` has been closed by the I/O thread."""
-        raise NotImplementedError
-
-    def split(self, batch: ProducerBatch, batch_size: int) -> list[ProducerBatch]:
-        """The content of ``batch`` re-packed into batches of ``batch_size``."""
-        raise NotImplementedError
 
 
 class RecordAccumulator:
@@ -88,6 +45,8 @@ class RecordAccumulator:
         self.closing: bool = False
         self.flushing: bool = False
         self.incomplete: int = 0
+        self.expires_ms: int = UNLIMITED
+        """No batch reaches its delivery timeout before the clock reads this."""
         self.ready_nodes: list[int] = []
         self.next_check_ms: int = UNLIMITED
         self.unknown_leader: bool = False
@@ -105,7 +64,6 @@ class RecordAccumulator:
         self._node_partitions: dict[int, int] = {}
         self._drain_index: dict[int, int] = {}
         self._common_drain_index: int = 0
-        self._oldest_ms: int = UNLIMITED
         self._in_flight_capacity: int = 16
 
     def attach(self, reader: ContentReader) -> None:
@@ -118,8 +76,9 @@ class RecordAccumulator:
         """A new batch at the end of its queue."""
         queue.batches.append(batch)
         self.incomplete += 1
-        if batch.created_ms < self._oldest_ms:
-            self._oldest_ms = batch.created_ms
+        expires_ms = batch.created_ms + self.settings.delivery_timeout_ms
+        if expires_ms < self.expires_ms:
+            self.expires_ms = expires_ms
         if not queue.active:
             self._activate(queue)
 
@@ -183,9 +142,9 @@ class RecordAccumulator:
                 continue
             length = len(batches)
             if available_ms > 0 and self._is_slow(leader, available_ms):
-                excluded.append(queue.position)
+                excluded.append(queue.slot)
             else:
-                stats.append((queue.position, length))
+                stats.append((queue.slot, length))
             waited_ms = now_ms - batch.last_attempt_ms
             attempts = batch.attempts
             if attempts == 0:
@@ -340,8 +299,9 @@ class RecordAccumulator:
                     break
                 position += 1
         batches.insert(position, batch)
-        if batch.created_ms < self._oldest_ms:
-            self._oldest_ms = batch.created_ms
+        expires_ms = batch.created_ms + self.settings.delivery_timeout_ms
+        if expires_ms < self.expires_ms:
+            self.expires_ms = expires_ms
         if not queue.active:
             self._activate(queue)
 
@@ -374,31 +334,27 @@ class RecordAccumulator:
 
     # -- delivery timeout
 
-    def expires_in_ms(self, now_ms: int, within_ms: int) -> int:
-        """When (ms from now) the next batch reaches its delivery timeout; exact below ``within_ms``."""
+    def expires_in_ms(self, now_ms: int) -> int:
+        """When (ms from now) the next batch reaches its delivery timeout."""
         timeout_ms = self.settings.delivery_timeout_ms
-        left_ms = self._oldest_ms + timeout_ms - now_ms
-        if left_ms >= within_ms:
-            return left_ms
         first_ms = UNLIMITED
         oldest_ms = UNLIMITED
         for queue in self.queues:
             if queue.in_flight:
                 first_ms = min(first_ms, queue.in_flight[0].created_ms)
-                oldest_ms = min(oldest_ms, min(batch.created_ms for batch in queue.in_flight))
+                for batch in queue.in_flight:
+                    oldest_ms = min(oldest_ms, batch.created_ms)
             if queue.batches:
                 first_ms = min(first_ms, queue.batches[0].created_ms)
                 for batch in queue.batches:
                     oldest_ms = min(oldest_ms, batch.created_ms)
                     if batch.attempts == 0 and not batch.split:
                         break  # behind it are newer ones only
-        self._oldest_ms = oldest_ms
+        self.expires_ms = oldest_ms + timeout_ms
         return first_ms + timeout_ms - now_ms
 
     def expired(self, now: float, now_ms: int) -> list[ProducerBatch]:
         """Take out the batches that have reached their delivery timeout: queued ones, then those in flight."""
-        if self._oldest_ms + self.settings.delivery_timeout_ms > now_ms:
-            return []
         latest_ms = now_ms - self.settings.delivery_timeout_ms
         expired: list[ProducerBatch] = []
         for queue in self.active.copy():
@@ -424,10 +380,6 @@ class RecordAccumulator:
             self._in_flight_capacity *= 2
         order = hash_order([queue.hash for queue in queues], self._in_flight_capacity)
         return [queues[position] for position in order]
-
-    def has_undrained(self) -> bool:
-        """Whether a batch still waits."""
-        return bool(self.active)
 
 
 def _turn_of(candidate: tuple[int, PartitionQueue]) -> int:

@@ -8,6 +8,7 @@ dropped as they are consumed; a list is given record by record.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from math import inf
 from typing import Final
@@ -108,12 +109,12 @@ class BlockArrivals(Arrivals):
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._times: list[float] = []
+        self._times: array[float] = array("d")
         self._base: int = 0
 
-    def extend(self, times: list[float]) -> None:
+    def extend(self, times: npt.NDArray[np.float64]) -> None:
         """The source has drawn these."""
-        self._times.extend(times)
+        self._times.frombytes(times.tobytes())
 
     def count_until(self, time: float) -> int:
         while self._source.horizon <= time:
@@ -196,7 +197,7 @@ class SingleSource(Source):
 
     def draw(self) -> None:
         times, self.horizon = self._blocks.block()
-        self.stream.extend(times.tolist())
+        self.stream.extend(times)
 
 
 class Placement:
@@ -222,7 +223,7 @@ class SplitSource(Source):
         partitions = self._placement.place(times, self._drawn)
         self._drawn += len(times)
         order = np.argsort(partitions, kind="stable")
-        ordered = times[order].tolist()
+        ordered = times[order]
         placed = partitions[order]
         numbers, starts = np.unique(placed, return_index=True)
         ends = [*starts.tolist()[1:], len(ordered)]

@@ -20,7 +20,7 @@ from math import floor
 from typing import Any, Final
 
 from kafkasim.clients.consumer_network import ConsumerNetwork
-from kafkasim.clients.consumer_settings import ConsumerSettings
+from kafkasim.clients.consumer_settings import ConsumerCosts, ConsumerSettings
 from kafkasim.clients.fetcher import Fetcher, Taken
 from kafkasim.clients.membership import Membership
 from kafkasim.clients.metadata import Metadata
@@ -39,17 +39,6 @@ from kafkasim.protocol import TopicPartition
 NEVER: Final = float("inf")
 _PASSES: Final = 8
 """Rounds of one wake-up; what is still unsettled then is looked at after a back-off."""
-
-
-class ConsumerCosts:
-    """CPU of the application thread (s): a response, a record, a wake-up."""
-
-    def __init__(
-        self, consumer_request_s: float = 0.0, consumer_per_record_s: float = 0.0, client_wake_up_s: float = 0.0
-    ) -> None:
-        self.consumer_request_s: float = consumer_request_s
-        self.consumer_per_record_s: float = consumer_per_record_s
-        self.client_wake_up_s: float = client_wake_up_s
 
 
 class ConsumerMember(ConsumerOwner):

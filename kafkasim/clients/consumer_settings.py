@@ -22,6 +22,17 @@ _CLASSES = {
 }
 
 
+class ConsumerCosts:
+    """CPU of the application thread (s): a response, a record, a wake-up."""
+
+    def __init__(
+        self, consumer_request_s: float = 0.0, consumer_per_record_s: float = 0.0, client_wake_up_s: float = 0.0
+    ) -> None:
+        self.consumer_request_s: float = consumer_request_s
+        self.consumer_per_record_s: float = consumer_per_record_s
+        self.client_wake_up_s: float = client_wake_up_s
+
+
 class ConsumerSettings:
     """The configs that the model of a consumer uses."""
 

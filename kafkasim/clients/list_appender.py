@@ -159,10 +159,10 @@ class ListAppender(Appender):
                 queue.open = None
             limit = max(self._accumulator.settings.batch_size, upper_bound_bytes(record.key, record.value))
             if self._has_buffer == 0:
-                if sticky and partitioner is not None and not partitioner.uniform:
-                    if self._accumulator.pool.waiting_bytes == 0:
-                        partitioner.new_batch()
-                        queue = self._by_partition[partitioner.current]
+                moves = sticky and partitioner is not None and not partitioner.uniform
+                if moves and partitioner is not None and self._accumulator.pool.waiting_bytes == 0:
+                    partitioner.new_batch()
+                    queue = self._by_partition[partitioner.current]
                 if not self._accumulator.pool.allocate(limit):
                     return False
                 self._has_buffer = limit

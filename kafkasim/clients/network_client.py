@@ -1,22 +1,18 @@
 """A client's connections and the requests in flight on them.
 
-Stands for Kafka's ``NetworkClient`` with ``ClusterConnectionStates``, ``InFlightRequests``
-and its ``DefaultMetadataUpdater``: connect (TCP, then one ApiVersions round trip), pauses
-before reconnecting, connection set-up and request time-outs, the choice of the least loaded
-node, metadata requests before everything else.  A request that times out closes its whole
-connection.  Used by producers and consumers.  Left out: TLS and SASL, idle connections that
-expire, several addresses a host name, telemetry, re-bootstrapping.
+Stands for Kafka's ``NetworkClient`` with ``InFlightRequests``: one ApiVersions round trip after
+connecting, request time-outs (they close the whole connection), metadata requests before
+everything else.  Used by producers and consumers.  Left out: telemetry, re-bootstrapping.
 
-Nothing happens by itself: callbacks of the connections note what has come and call
-``wake``; the owner's I/O thread then calls :meth:`NetworkClient.poll`.
+Nothing happens by itself: the connections note what has come and call ``wake``; the owner's
+I/O thread then calls :meth:`NetworkClient.poll`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
-from kafkasim.clients.metadata import Metadata
+from kafkasim.clients.metadata_updater import NO_NODE, MetadataUpdater
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.node_connection import (
     CHECKING,
@@ -26,11 +22,9 @@ from kafkasim.clients.node_connection import (
     READY,
     ClientConnection,
     NodeConnection,
-    bootstrap_ids,
-    broker_id,
 )
-from kafkasim.clients.settings import UNLIMITED, Backoff, ClientSettings
-from kafkasim.connection import Connection, ConnectionOwner, Directory
+from kafkasim.clients.settings import UNLIMITED, ClientSettings
+from kafkasim.connection import Directory
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
@@ -38,11 +32,8 @@ from kafkasim.kernel.streams import Streams
 from kafkasim.network import Network
 from kafkasim.protocol import API_VERSIONS, METADATA, NETWORK_EXCEPTION, NONE, REQUEST_TIMED_OUT, Request
 
-NO_NODE: Final = -1
-"""What :meth:`NetworkClient.least_loaded_node` returns when no node may be used now."""
 
-
-class NetworkClient(ConnectionOwner):
+class NetworkClient(MetadataUpdater):
     """All connections of one client process.
 
     Node ids are broker ids, ``2147483647 - id`` for a coordinator's own connection, and
@@ -64,45 +55,15 @@ class NetworkClient(ConnectionOwner):
         monitor: ClientMonitor,
         client: int,
     ) -> None:
-        self.settings = settings
-        self.name = name
-        self.host = host
-        self.client: int = client
-        self.closed: bool = False
-        self._scheduler = scheduler
-        self._network = network
-        self._directory = directory
-        self._bootstrap: list[int] = list(bootstrap)
-        self._wake = wake
-        self._clock = clock
-        self._monitor = monitor
-        self._draws = streams.stream(f"{name}/connections")
-        self._reconnect = Backoff(
-            settings.reconnect_backoff_ms, settings.reconnect_backoff_max_ms, settings, self._draws
+        super().__init__(
+            scheduler, network, streams, name, host, directory, bootstrap, settings, wake, clock, monitor, client
         )
-        self._setup = Backoff(settings.setup_timeout_ms, settings.setup_timeout_max_ms, settings, self._draws)
-        self.metadata = Metadata(settings, streams.stream(f"{name}/metadata"), clock, bootstrap_ids(len(bootstrap)))
-        self._nodes: dict[int, NodeConnection] = {}
-        self._news: list[NodeConnection] = []
+        self.writes: int = 0
         self._unanswered: list[Request] = []
         self._aborted: list[Request] = []
-        self._metadata_in_progress: bool = False
-        self._metadata_partial: bool = False
-        self._metadata_version: int = 0
-        self._connecting: int = 0
-        self._setup_check_ms: int = UNLIMITED
         self._timeout_check_ms: int = UNLIMITED
-        self.in_flight: int = 0
-        self.writes: int = 0
 
     # -- sending
-
-    def node(self, node: int) -> NodeConnection:
-        """The state of the connection to ``node`` (made when first asked for)."""
-        state = self._nodes.get(node)
-        if state is None:
-            state = self._nodes[node] = NodeConnection(node, broker_id(node, self._bootstrap))
-        return state
 
     def ready(self, node: int, now: float) -> bool:
         """Whether a request may be sent to ``node`` now; begins to connect where there is no connection."""
@@ -126,23 +87,6 @@ class NetworkClient(ConnectionOwner):
         """Whether the connection to ``node`` can take a request, whatever the metadata need."""
         return self._sendable(self.node(node), now_ms)
 
-    def connection_failed(self, node: int) -> bool:
-        """Whether the last connection to ``node`` failed or broke."""
-        state = self._nodes.get(node)
-        return state is not None and state.attempted and state.state == DISCONNECTED
-
-    def poll_delay_ms(self, state: NodeConnection, now_ms: int) -> int:
-        """How long to wait for ``state`` to become usable by itself (ms)."""
-        if state.state >= CHECKING and state.throttled_until_ms > now_ms:
-            return state.throttled_until_ms - now_ms
-        if not state.attempted:
-            return 0
-        if state.state == CONNECTING:
-            return state.setup_timeout_ms
-        if state.state == DISCONNECTED:
-            return max(state.reconnect_backoff_ms - (now_ms - state.last_attempt_ms), 0)
-        return UNLIMITED
-
     def send(self, node: int, request: Request, now: float, at: float) -> None:
         """Write ``request`` to the socket of ``node`` at ``at`` (now or later); ``node`` must be ready."""
         state = self._nodes[node]
@@ -152,13 +96,17 @@ class NetworkClient(ConnectionOwner):
 
     def write(self, state: NodeConnection, request: Request, now: float, at: float) -> None:
         """:meth:`send` without the check."""
+        self.write_at_ms(state, request, now, self._clock.ms(now), at)
+
+    def write_at_ms(self, state: NodeConnection, request: Request, now: float, now_ms: int, at: float) -> None:
+        """:meth:`write` with the clock already read."""
         connection = state.connection
         assert connection is not None
         request.created_at = now
         state.in_flight.append(request)
         self.in_flight += 1
         self.writes += 1
-        deadline_ms = self._clock.ms(now) + int(request.timeout_s * 1000.0)
+        deadline_ms = now_ms + int(request.timeout_s * 1000.0)
         if deadline_ms < self._timeout_check_ms:
             self._timeout_check_ms = deadline_ms
         if not request.expects_response:
@@ -169,41 +117,6 @@ class NetworkClient(ConnectionOwner):
         """Whether a request to ``node`` waits for its answer."""
         state = self._nodes.get(node)
         return state is not None and len(state.in_flight) > 0
-
-    def least_loaded_node(self, now: float) -> int:
-        """The node with the fewest requests in flight that can take one; :data:`NO_NODE` if there is none.
-
-        Nodes with a READY connection come first, then one that is being connected, then the
-        one whose last attempt is the longest ago.
-        """
-        now_ms = self._clock.ms(now)
-        nodes = self.metadata.nodes
-        count = len(nodes)
-        if count == 0:
-            return NO_NODE
-        start = self._draws.integer(count) if self.settings.random_order else 0
-        fewest = UNLIMITED
-        found = connecting = connectable = NO_NODE
-        oldest_attempt_ms = UNLIMITED
-        for step in range(count):
-            state = self.node(nodes[(start + step) % count])
-            if self._sendable(state, now_ms):
-                in_flight = len(state.in_flight)
-                if in_flight == 0:
-                    return state.id
-                if in_flight < fewest:
-                    fewest = in_flight
-                    found = state.id
-            elif state.state == CONNECTING or state.state == CHECKING:
-                connecting = state.id
-            elif self._can_connect(state, now_ms) and (
-                connectable == NO_NODE or state.last_attempt_ms < oldest_attempt_ms
-            ):
-                connectable = state.id
-                oldest_attempt_ms = state.last_attempt_ms
-        if found != NO_NODE:
-            return found
-        return connecting if connecting != NO_NODE else connectable
 
     # -- the I/O thread
 
@@ -226,15 +139,12 @@ class NetworkClient(ConnectionOwner):
         """Whether a request without an answer (acks=0) is still being written."""
         return bool(self._unanswered)
 
-    def metadata_wait_ms(self, now_ms: int) -> int:
-        """How long (ms) the metadata allow to sleep."""
-        if self._metadata_in_progress:
-            return max(self.metadata.wait_ms(now_ms), self.settings.request_timeout_ms)
-        return self.metadata.wait_ms(now_ms)
-
     def update_metadata(self, now: float) -> int:
         """Send a metadata request if one is due; returns how long (ms) a poll may sleep."""
-        now_ms = self._clock.ms(now)
+        return self.update_metadata_at_ms(now, self._clock.ms(now))
+
+    def update_metadata_at_ms(self, now: float, now_ms: int) -> int:
+        """:meth:`update_metadata` with the clock already read."""
         wait_ms = self.metadata_wait_ms(now_ms)
         if wait_ms > 0:
             return wait_ms
@@ -265,7 +175,10 @@ class NetworkClient(ConnectionOwner):
 
         At most one response a connection; a connection that broke is told after its last response.
         """
-        now_ms = self._clock.ms(now)
+        return self.handle_at_ms(now, self._clock.ms(now))
+
+    def handle_at_ms(self, now: float, now_ms: int) -> bool:
+        """:meth:`handle` with the clock already read."""
         completed: list[Request] = []
         if self._aborted:
             completed = self._aborted
@@ -367,11 +280,6 @@ class NetworkClient(ConnectionOwner):
             state.reconnect_backoff_ms = self._reconnect.draw_ms(0)
             self._setup_done(state)
 
-    def note_learned(self, partitions: list[str], cause: int) -> None:
-        """A row of the timeline: leaders or epochs of ``partitions`` have changed for this client."""
-        detail = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
-        self._monitor.note(self.client, "metadata_learned", detail, cause, self._scheduler.now)
-
     # -- connections
 
     def disconnect(self, node: int) -> None:
@@ -400,115 +308,6 @@ class NetworkClient(ConnectionOwner):
     def crash(self) -> None:
         """The process dies: its kernel closes the sockets."""
         self.close()
-
-    def connection_opened(self, connection: Connection) -> None:
-        """The handshake is done; the next poll asks for the API versions."""
-        state = _node_of(connection)
-        state.opened = True
-        self._tell(state)
-
-    def connection_refused(self, connection: Connection) -> None:
-        """Nobody listens; the next poll finds the connection disconnected."""
-        state = _node_of(connection)
-        state.lost = True
-        self._tell(state)
-
-    def connection_lost(self, connection: Connection) -> None:
-        """The peer has closed; the next poll after the last response finds it."""
-        state = _node_of(connection)
-        state.lost = True
-        self._monitor.note(
-            self.client, "connections_reset", f"broker {state.broker}", connection.cause, self._scheduler.now
-        )
-        self._tell(state)
-
-    def response_arrived(self, request: Request) -> None:
-        """A response is in the socket buffer."""
-        connection = request.connection
-        assert isinstance(connection, ClientConnection)
-        state = connection.node
-        state.received.append(request)
-        if not state.has_news:
-            state.has_news = True
-            self._news.append(state)
-        self._wake()
-
-    def _tell(self, state: NodeConnection) -> None:
-        if not state.has_news:
-            state.has_news = True
-            self._news.append(state)
-        self._wake()
-
-    def _sendable(self, state: NodeConnection, now_ms: int) -> bool:
-        return (
-            state.state == READY
-            and state.throttled_until_ms <= now_ms
-            and len(state.in_flight) < self.settings.max_in_flight
-        )
-
-    def _update_due(self, now_ms: int) -> bool:
-        if self._metadata_in_progress:
-            return False
-        metadata = self.metadata
-        if not metadata.need_full and not metadata.need_partial and not metadata.expired(now_ms):
-            return False
-        return metadata.wait_ms(now_ms) == 0
-
-    def _any_node_connecting(self) -> bool:
-        for node in self.metadata.nodes:
-            state = self._nodes.get(node)
-            if state is not None and state.state == CONNECTING:
-                return True
-        return False
-
-    def _can_connect(self, state: NodeConnection, now_ms: int) -> bool:
-        if not state.attempted:
-            return True
-        return state.state == DISCONNECTED and now_ms - state.last_attempt_ms >= state.reconnect_backoff_ms
-
-    def _connect(self, state: NodeConnection, now_ms: int) -> None:
-        if not state.attempted:
-            state.attempted = True
-            state.reconnect_backoff_ms = self._reconnect.draw_ms(0)
-            state.setup_timeout_ms = self._setup.draw_ms(0)
-        state.last_attempt_ms = now_ms
-        state.state = CONNECTING
-        self._connecting += 1
-        self._setup_check_ms = min(self._setup_check_ms, now_ms + state.setup_timeout_ms)
-        server_host = self._directory.host(state.broker)
-        server = self._directory.server(state.broker)
-        connection = ClientConnection(
-            self._network, f"{self.name}/{state.label}", self, self.host, server, server_host, state.broker, state
-        )
-        state.connection = connection
-        connection.open()
-
-    def _setup_done(self, state: NodeConnection) -> None:
-        state.failed_setups = 0
-        state.setup_timeout_ms = self._setup.draw_ms(0)
-
-    def _close(self, state: NodeConnection) -> None:
-        connection = state.connection
-        if connection is not None:
-            connection.close()
-            state.connection = None
-        state.received.clear()
-        state.opened = False
-        state.lost = False
-        state.has_news = False
-        if self._news:
-            self._news = [other for other in self._news if other is not state]
-
-    def _mark_disconnected(self, state: NodeConnection, now_ms: int) -> None:
-        state.last_attempt_ms = now_ms
-        state.reconnect_backoff_ms = self._reconnect.draw_ms(state.failed_attempts)
-        state.failed_attempts += 1
-        if state.state == CONNECTING:
-            state.failed_setups += 1
-            state.setup_timeout_ms = self._setup.draw_ms(state.failed_setups)
-        else:
-            self._setup_done(state)
-        state.state = DISCONNECTED
 
     def _disconnected(self, state: NodeConnection, now_ms: int, error: int, completed: list[Request]) -> None:
         self._close(state)
@@ -580,11 +379,6 @@ class NetworkClient(ConnectionOwner):
 
 def _id_of(state: NodeConnection) -> int:
     return state.id
-
-
-def _node_of(connection: Connection) -> NodeConnection:
-    assert isinstance(connection, ClientConnection)
-    return connection.node
 
 
 __all__ = ["COORDINATOR_IDS", "NONE", "NO_NODE", "NetworkClient"]

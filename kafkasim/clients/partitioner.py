@@ -8,7 +8,6 @@ appends.  Stands for ``Utils.murmur2``, ``BuiltInPartitioner`` (3.3+, adaptive) 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from math import floor
 from typing import Final
 
@@ -124,6 +123,7 @@ class CyclePlacement(Placement):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RandomNumbers:
     """The source of a sticky partitioner's draws: a number in [0, 2^31)."""
 
@@ -153,7 +153,7 @@ class StickyPartitioner:
         self._accumulator = accumulator
         self._metadata = metadata
         self._topic = topic
-        self._draws = draws
+        self.draws = draws
         self._adaptive: bool = adaptive and uniform
         self._batch_size: int = accumulator.settings.batch_size
 
@@ -178,51 +178,75 @@ class StickyPartitioner:
         self.current = self._next_other()
 
     def _next_uniform(self) -> int:
-        number = self._draws.next()
-        table = self._load_table() if self._adaptive else None
-        if table is not None:
-            cumulative, partitions = table
-            return partitions[bisect_right(cumulative, number % cumulative[-1])]
+        number = self.draws.next()
+        accumulator = self._accumulator
+        if (
+            self._adaptive
+            and accumulator.stats_queues == len(accumulator.queues) > 1
+            and (accumulator.stats or accumulator.excluded or not accumulator.all_leaders_known)
+        ):
+            # The lengths are those of the last look at what is ready.
+            every = accumulator.all_leaders_known and not accumulator.excluded
+            partition = self._among_all(number) if every else self._among_available(number)
+            if partition >= 0:
+                return partition
         available = self._metadata.available(self._topic)
         if available:
             return available[number % len(available)].partition
-        return number % len(self._accumulator.queues)
+        return number % len(accumulator.queues)
 
-    def _load_table(self) -> tuple[list[int], list[int]] | None:
-        """Weights by queue length as of the last look at what is ready; None where they do not matter."""
+    def _among_all(self, number: int) -> int:
+        """Draw with weight (longest + 1 - length); most queues are empty, so runs of equal weight are skipped."""
         accumulator = self._accumulator
-        excluded = accumulator.excluded
-        if not accumulator.stats and not excluded and accumulator.all_leaders_known:
-            return None
+        stats = accumulator.stats
+        most = 0
+        waiting = 0
+        for _, length in stats:
+            waiting += length
+            if length > most:
+                most = length
         queues = accumulator.queues
-        if accumulator.stats_queues < len(queues) or len(queues) < 2:
-            return None
+        if waiting == most * len(queues):
+            return -1  # all equally long: no weights
+        most += 1
+        left = number % (most * len(queues) - waiting)
+        slot = 0
+        for place, length in stats:
+            run = (place - slot) * most
+            if left < run:
+                break
+            left -= run
+            if left < most - length:
+                return queues[place].position
+            left -= most - length
+            slot = place + 1
+        return queues[slot + left // most].position
+
+    def _among_available(self, number: int) -> int:
+        """The same where partitions are left out: without a leader, or on a node that takes nothing."""
+        accumulator = self._accumulator
         waiting = dict(accumulator.stats)
-        lengths: list[int] = []
-        partitions: list[int] = []
-        for queue in queues:
-            if queue.leader >= 0 and queue.position not in excluded:
-                lengths.append(waiting.get(queue.position, 0))
-                partitions.append(queue.position)
-        if not lengths:
-            return None
-        if len(lengths) == len(queues) and min(lengths) == max(lengths):
-            return None
+        members = [
+            queue for queue in accumulator.queues if queue.leader >= 0 and queue.slot not in accumulator.excluded
+        ]
+        if not members:
+            return -1
+        lengths = [waiting.get(queue.slot, 0) for queue in members]
         most = max(lengths) + 1
-        cumulative: list[int] = []
-        total = 0
-        for length in lengths:
-            total += most - length
-            cumulative.append(total)
-        return cumulative, partitions
+        left = number % (most * len(lengths) - sum(lengths))
+        for queue, length in zip(members, lengths, strict=True):
+            if left < most - length:
+                return queue.position
+            left -= most - length
+        return -1
 
     def _next_other(self) -> int:
         available = self._metadata.available(self._topic)
         if not available:
-            return self._draws.next() % len(self._accumulator.queues)
+            return self.draws.next() % len(self._accumulator.queues)
         if len(available) == 1:
             return available[0].partition
         choice = self.current
         while choice < 0 or choice == self.current:
-            choice = available[self._draws.next() % len(available)].partition
+            choice = available[self.draws.next() % len(available)].partition
         return choice

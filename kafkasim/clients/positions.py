@@ -297,9 +297,7 @@ class Positions:
             self.reset(state)
             return
         if item.end_offset < state.offset:
-            detail = (
-                f"{state.tp.name}: position {state.offset}, the leader's log ends at {item.end_offset}"
-            )
+            detail = f"{state.tp.name}: position {state.offset}, the leader's log ends at {item.end_offset}"
             if self.reset_timestamp == 0:
                 self._owner.fatal(f"log truncated, {detail}")
                 return

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from math import inf, nextafter
 from typing import Any, Final
 
-from kafkasim.clients.accumulator import AccumulatorSettings, RecordAccumulator
-from kafkasim.clients.appender import Appender, RefusedRecords, StreamAppender
+from kafkasim.clients.accumulator import RecordAccumulator
+from kafkasim.clients.accumulator_settings import AccumulatorSettings
+from kafkasim.clients.appender import Appender, RefusedRecords
 from kafkasim.clients.arrivals import SEND
 from kafkasim.clients.batch_size import ConstantSize
 from kafkasim.clients.idempotence import Idempotence
@@ -22,10 +23,12 @@ from kafkasim.clients.load import STICKY, Load
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
 from kafkasim.clients.partitioner import RandomNumbers, StickyPartitioner
+from kafkasim.clients.produce_request import ProducerCosts, SenderSettings
 from kafkasim.clients.producer_batch import UNDECIDED, PartitionQueue, ProducerBatch
-from kafkasim.clients.sender import ProducerCosts, Sender, SenderSettings
+from kafkasim.clients.sender import Sender
 from kafkasim.clients.settings import JITTER, Backoff, ClientSettings
 from kafkasim.clients.sticky_appender import StickyAppender
+from kafkasim.clients.stream_appender import StreamAppender
 from kafkasim.connection import Directory
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.clock import Clock

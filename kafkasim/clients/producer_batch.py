@@ -87,8 +87,8 @@ class PartitionQueue:
 
     ``open`` is the last batch while it still accepts records.  ``cursor`` is the number of the
     first record of the partition's stream that no batch has been closed over (streams of one
-    partition only).  ``slot`` is its place in the accumulator's list.  ``next_event`` is when the application thread does something that wakes
-    the I/O thread.
+    partition only).  ``slot`` is its place in the accumulator's list.  ``next_event`` is when the
+    application thread does something that wakes the I/O thread.
     """
 
     def __init__(self, tp: TopicPartition, position: int) -> None:

@@ -23,7 +23,8 @@ from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
-from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, PartitionQueue, ProducerBatch
+from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, SentProduce, produce_request
+from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, ProducerBatch
 from kafkasim.clients.producer_id import GO_ON, ProducerIdRequest
 from kafkasim.clients.settings import UNLIMITED
 from kafkasim.hosts.host import Host
@@ -37,58 +38,12 @@ from kafkasim.protocol import (
     NONE,
     NOT_LEADER_OR_FOLLOWER,
     RETRIABLE,
-    ProducePartition,
-    ProduceRequest,
     Request,
     TopicPartition,
 )
 
-_FLEXIBLE_OVERHEAD: Final = 27
-"""Produce v9+: header and body without client id, topic name and partitions."""
-_PLAIN_OVERHEAD: Final = 32
-"""Produce v8."""
-
-
-class ProducerCosts:
-    """CPU times (s) of a producer; all zero: the thread's work takes no time."""
-
-    def __init__(
-        self, producer_request_s: float = 0.0, producer_per_byte_s: float = 0.0, producer_per_record_s: float = 0.0,
-        client_wake_up_s: float = 0.0,
-    ) -> None:  # fmt: skip
-        self.producer_request_s: float = producer_request_s
-        self.producer_per_byte_s: float = producer_per_byte_s
-        self.producer_per_record_s: float = producer_per_record_s
-        self.client_wake_up_s: float = client_wake_up_s
-
-
-class SenderSettings:
-    """Configs of the I/O thread.  ``flexible``: Produce v9+ (2.8+)."""
-
-    def __init__(
-        self, acks: int, max_request_size: int, retries: int, max_in_flight: int, request_timeout_ms: int,
-        retry_backoff_ms: int, client_id: str, flexible: bool, uses_hints: bool,
-    ) -> None:  # fmt: skip
-        self.acks: int = acks
-        self.max_request_size: int = max_request_size
-        self.retries: int = retries
-        self.keeps_order: bool = max_in_flight == 1
-        self.request_timeout_ms: int = request_timeout_ms
-        self.retry_backoff_ms: int = retry_backoff_ms
-        self.client_id_bytes: int = len(client_id)
-        self.flexible: bool = flexible
-        self.uses_hints: bool = uses_hints
-
-
-class SentProduce(ProduceRequest):
-    """A Produce request that remembers its sender's batches, in the order of its partitions."""
-
-    def __init__(
-        self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float,
-        batches: list[ProducerBatch],
-    ) -> None:  # fmt: skip
-        super().__init__(size_bytes, partitions, acks, timeout_s)
-        self.batches = batches
+_WITH_LEADER: Final = (NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH)
+"""Errors whose answer may name the new leader."""
 
 
 class Sender:
@@ -189,12 +144,12 @@ class Sender:
         self._running = True
         self.passes += 1
         client = self._client
+        now_ms = self._clock.ms(now)
         if self._in_poll:
-            client.handle(now)
+            client.handle_at_ms(now, now_ms)
         appender = self._appender
         assert appender is not None
         appender.advance(now)
-        now_ms = self._clock.ms(now)
         writes = client.writes
         wait_ms = GO_ON
         producer_id = self._producer_id
@@ -214,10 +169,10 @@ class Sender:
             wait_ms = self._look(now_ms)
             if self._nodes:
                 spins = not self._send_data(now, now_ms)
-            if self._expire(now, now_ms):
+            if self._accumulator.expires_ms <= now_ms and self._expire(now, now_ms):
                 spins = False
             wait_ms = 0 if self._nodes else self._with_expiry(wait_ms, now_ms)
-        metadata_ms = client.update_metadata(now)
+        metadata_ms = client.update_metadata_at_ms(now, now_ms)
         base = now if now > self._busy_until else self._busy_until
         if client.writes == writes and (wait_ms > 0 or spins) and not client.readable():
             if spins:
@@ -230,7 +185,7 @@ class Sender:
                 self._plan(base)
             else:
                 self._look_again(base, now_ms, metadata_ms)
-        elif client.handle(now) or holds:
+        elif client.handle_at_ms(now, now_ms) or holds:
             self._in_poll = False
             self._plan(now)
         else:
@@ -286,8 +241,11 @@ class Sender:
         return max(self._with_expiry(wait_ms, now_ms), 1)
 
     def _with_expiry(self, wait_ms: int, now_ms: int) -> int:
-        within_ms = min(wait_ms, self._settings.request_timeout_ms)
-        left_ms = self._accumulator.expires_in_ms(now_ms, within_ms)
+        accumulator = self._accumulator
+        limit_ms = self._settings.request_timeout_ms
+        if accumulator.expires_ms - now_ms >= (wait_ms if wait_ms < limit_ms else limit_ms):
+            return wait_ms
+        left_ms = accumulator.expires_in_ms(now_ms)
         return max(min(wait_ms, left_ms), 0)
 
     # -- sending
@@ -320,9 +278,8 @@ class Sender:
         """Drain the ready nodes and send; False if nothing could be drained."""
         accumulator = self._accumulator
         sent = False
-        drained: list[list[ProducerBatch]] = []
-        for node in self._nodes:
-            drained.append(accumulator.drain(node, self._settings.max_request_size, now, now_ms))
+        limit = self._settings.max_request_size
+        drained = [accumulator.drain(node, limit, now, now_ms) for node in self._nodes]
         for node, batches in zip(self._nodes, drained, strict=True):
             if not batches:
                 continue
@@ -330,37 +287,18 @@ class Sender:
             if self._settings.keeps_order:
                 for batch in batches:
                     batch.queue.muted = True
-            self._send(node, batches, now)
+            self._send(node, batches, now, now_ms)
         return sent
 
-    def _send(self, node: int, batches: list[ProducerBatch], now: float) -> None:
+    def _send(self, node: int, batches: list[ProducerBatch], now: float, now_ms: int) -> None:
         settings = self._settings
-        partitions: list[ProducePartition] = []
-        payload = 0
-        records = 0
-        size = 0
-        flexible = settings.flexible
-        for batch in batches:
-            partitions.append(ProducePartition(batch.queue.tp, batch.built()))
-            bytes_ = batch.size
-            payload += bytes_
-            records += batch.count
-            if flexible:
-                size += 6 if bytes_ < 127 else 7 if bytes_ < 16383 else 8 if bytes_ < 2097151 else 9
-            else:
-                size += 8
-        topic = batches[0].queue.tp.topic
-        size += payload + settings.client_id_bytes + len(topic)
-        size += _FLEXIBLE_OVERHEAD if flexible else _PLAIN_OVERHEAD
-        timeout_s = settings.request_timeout_ms / 1000.0
-        request = SentProduce(size, partitions, settings.acks, timeout_s, batches)
-        request.payload_bytes = payload
-        request.timeout_s = timeout_s
+        request = produce_request(batches, settings)
+        payload = request.payload_bytes
         request.done = self._answered
         self.requests_sent += 1
         self.batches_sent += len(batches)
         costs = self._costs
-        self.application_s += records * costs.producer_per_record_s
+        self.application_s += request.record_count * costs.producer_per_record_s
         work_s = costs.producer_request_s + costs.producer_per_byte_s * payload
         at = now
         if work_s > 0.0:
@@ -369,7 +307,7 @@ class Sender:
             self.busy_s += work_s
             self._busy_until = at
         state = self._client.node(node)
-        self._client.write(state, request, now, at)
+        self._client.write_at_ms(state, request, now, now_ms, at)
 
     def _expire(self, now: float, now_ms: int) -> bool:
         expired = self._accumulator.expired(now, now_ms)
@@ -394,16 +332,9 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] = []
-        position = 0
-        for partition in request.partitions:
-            error = partition.error
-            self._complete(batches[position], error, now_ms)
-            position += 1
-            if (
-                (error == NOT_LEADER_OR_FOLLOWER or error == FENCED_LEADER_EPOCH)
-                and self._settings.uses_hints
-                and partition.leader_hint >= 0
-            ):
+        for position, partition in enumerate(request.partitions):
+            self._complete(batches[position], partition.error, now_ms)
+            if partition.leader_hint >= 0 and self._settings.uses_hints and partition.error in _WITH_LEADER:
                 hints.append((partition.tp, partition.leader_hint, partition.leader_epoch_hint))
         if hints:
             learned = self._metadata.update_leaders(hints)
@@ -473,7 +404,3 @@ class Sender:
             in_flight.pop(0)
         elif batch in in_flight:
             in_flight.remove(batch)
-
-    def queues(self) -> list[PartitionQueue]:
-        """The partitions' queues."""
-        return self._accumulator.queues

@@ -105,7 +105,7 @@ class EventSchedule:
                 whole_since = None
             elif whole_since is None:
                 whole_since = env.now
-            elif not self._cluster.anybody_waits_since(whole_since):
+            elif not self._cluster.waiting.anybody_waits_since(whole_since):
                 break
         for event in self.events:
             if event.over_s is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_LINES: Final = 8
 MOST_OUTAGES: Final = 24
+MOST_STEPS: Final = 18
 RATES: Final = ("records_in_per_s", "records_out_per_s", "bytes_in_per_s", "bytes_out_per_s")
 
 
@@ -201,15 +202,18 @@ def chain(reading: Reading) -> Figure | None:
     steps = [
         moment
         for moment in reading.moments
-        if moment.time_s <= end and moment.id != fault.id and reading.behind(moment.id) is fault
+        if moment.time_s <= end
+        and moment.id != fault.id
+        and moment.event != "follower_applied"
+        and reading.behind(moment.id) is fault
     ]
     firsts: dict[tuple[str, str], Moment] = {}
     for moment in steps:
         firsts.setdefault((moment.event, _subject(moment)), moment)
-    chosen = sorted(firsts.values(), key=lambda moment: (moment.time_s, moment.id))[:14]
+    chosen = sorted(firsts.values(), key=lambda moment: (moment.time_s, moment.id))[:MOST_STEPS]
     length = max(end - fault.at_s, 1e-3)
     span = (max(0.0, fault.at_s - 0.04 * length), end + 0.16 * length)
-    texts = [f"{clean(_step(moment), 40)} · {clean(moment.actor, 18)}" for moment in chosen]
+    texts = [f"{clean(_step(moment), 40)} · {clean(moment.actor, 24)}" for moment in chosen]
     bars = [f"{'cannot write' if one.kind == 'produce' else 'cannot read'} {clean(one.where, 26)}" for one in mine[:8]]
     frame = Frame(
         reading,
@@ -244,7 +248,8 @@ def _subject(moment: Moment) -> str:
     """The partition or topic that a row is about, where there may be several rows of its kind."""
     if not moment.event.startswith(("leader", "isr", "first")):
         return ""
-    return moment.detail.split(":")[0].split(" ")[0]
+    subject = moment.detail.split(":")[0].split(" ")[0]
+    return subject.rpartition("-")[0] or subject if subject.startswith("__") else subject
 
 
 def _step(moment: Moment) -> str:

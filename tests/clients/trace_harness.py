@@ -16,8 +16,8 @@ from kafkasim.clients.arrivals import CLOSE, FLUSH, ListedRecord
 from kafkasim.clients.load import Load
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.partitioner import RandomNumbers, partition_for_key
+from kafkasim.clients.produce_request import ProducerCosts
 from kafkasim.clients.producer import ProducerInstance
-from kafkasim.clients.sender import ProducerCosts
 from kafkasim.connection import Connection, Directory, Server
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.scheduler import URGENT, Scheduler
@@ -121,6 +121,8 @@ class FakeNode(Server):
         queue = self.queues.get(connection)
         if queue is None:
             return
+        if request.api == PRODUCE:
+            self.world.record(self.node, request)
         queue.append(request)
         if len(queue) == 1:
             self.begin(connection)
@@ -224,6 +226,14 @@ class FakeCluster(Directory):
             return control_ms
         assert request.api == PRODUCE
         return self.produce(node, request)
+
+    def record(self, node: int, request: Any) -> None:
+        rows = [
+            [p.tp.partition, p.batch.count, p.batch.size_bytes, p.batch.base_sequence, p.batch.first,
+             p.batch.producer_epoch]
+            for p in request.partitions
+        ]  # fmt: skip
+        self.requests.append([self.now_ms(), node, rows, request.size_bytes])
 
     def produce(self, node: FakeNode, request: Any) -> int | None:
         now_ms = self.now_ms()
@@ -397,21 +407,7 @@ class Replayed:
             record.number = number  # traces number all records of a producer
         if instance.partitioner is not None:
             draws = [row[2] for row in trace["out"].get("draws") or []]
-            instance.partitioner._draws = Replay(draws)
-        client = instance.network_client
-        write = client.write
-
-        def record_write(state: Any, request: Request, now: float, at: float) -> None:
-            if request.api == PRODUCE:
-                rows = [
-                    [p.tp.partition, p.batch.count, p.batch.size_bytes, p.batch.base_sequence, p.batch.first,
-                     p.batch.producer_epoch]
-                    for p in request.partitions
-                ]  # fmt: skip
-                world.requests.append([world.now_ms(), state.id, rows, request.size_bytes])
-            write(state, request, now, at)
-
-        client.write = record_write  # type: ignore[method-assign]
+            instance.partitioner.draws = Replay(draws)
         self.prepare(trace)
         world.schedule_script()
         scheduler.push(moment(0), URGENT, lambda _: instance.start(), None)
@@ -452,7 +448,8 @@ def differences(trace: dict[str, Any]) -> list[str]:
         mine, theirs = getattr(world, name), trace["out"][name]
         if mine == theirs:
             continue
-        position = next((i for i, (a, b) in enumerate(zip(mine, theirs)) if a != b), min(len(mine), len(theirs)))
+        pairs = enumerate(zip(mine, theirs, strict=False))
+        position = next((i for i, (a, b) in pairs if a != b), min(len(mine), len(theirs)))
         found.append(
             f"{trace['id']}: {name}[{position}] of {len(mine)}/{len(theirs)}: "
             f"{mine[position : position + 1]} instead of {theirs[position : position + 1]}"

@@ -1,0 +1,49 @@
+"""What the accumulator is configured with, and what it asks of the application thread."""
+
+from __future__ import annotations
+
+from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
+
+
+class AccumulatorSettings:
+    """Configs of the accumulator, by their names, in ms and bytes; and two rules of the release.
+
+    ``index_by_node``: 3.3+ keeps the start of the drain's round by node.  ``skips_backoff``:
+    3.6.1+ sends a retry at once when a newer leader epoch is known.
+    """
+
+    def __init__(
+        self, batch_size: int, linger_ms: int, delivery_timeout_ms: int, buffer_memory: int, index_by_node: bool,
+        skips_backoff: bool, availability_timeout_ms: int = 0,
+    ) -> None:  # fmt: skip
+        self.batch_size: int = max(batch_size, 1)
+        self.linger_ms: int = linger_ms
+        self.delivery_timeout_ms: int = delivery_timeout_ms
+        self.buffer_memory: int = buffer_memory
+        self.index_by_node: bool = index_by_node
+        self.skips_backoff: bool = skips_backoff
+        self.availability_timeout_ms: int = availability_timeout_ms
+
+
+class NodeLatency:
+    """When a node last had data that was ready, and when it last took some (ms)."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.ready_ms: int = now_ms
+        self.drain_ms: int = now_ms
+
+
+class ContentReader:
+    """What the accumulator asks the appender to do for it."""
+
+    def settle(self, batch: ProducerBatch, now: float) -> None:
+        """Set ``count``, ``size`` and ``last_time`` of an open batch to what it holds at ``now``."""
+        raise NotImplementedError
+
+    def closed(self, queue: PartitionQueue, batch: ProducerBatch, now: float) -> None:
+        """The settled open batch of ``queue`` has been closed by the I/O thread."""
+        raise NotImplementedError
+
+    def split(self, batch: ProducerBatch, batch_size: int) -> list[ProducerBatch]:
+        """The content of ``batch`` re-packed into batches of ``batch_size``."""
+        raise NotImplementedError

@@ -1,0 +1,82 @@
+"""Produce requests as the sender makes them, and what its thread is configured with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafkasim.clients.producer_batch import ProducerBatch
+from kafkasim.protocol import ProducePartition, ProduceRequest
+
+_FLEXIBLE_OVERHEAD: Final = 27
+"""Produce v9+: header and body without client id, topic name and partitions."""
+_PLAIN_OVERHEAD: Final = 32
+"""Produce v8."""
+
+
+class ProducerCosts:
+    """CPU times (s) of a producer; all zero: the thread's work takes no time."""
+
+    def __init__(
+        self, producer_request_s: float = 0.0, producer_per_byte_s: float = 0.0, producer_per_record_s: float = 0.0,
+        client_wake_up_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.producer_request_s: float = producer_request_s
+        self.producer_per_byte_s: float = producer_per_byte_s
+        self.producer_per_record_s: float = producer_per_record_s
+        self.client_wake_up_s: float = client_wake_up_s
+
+
+class SenderSettings:
+    """Configs of the I/O thread.  ``flexible``: Produce v9+ (2.8+)."""
+
+    def __init__(
+        self, acks: int, max_request_size: int, retries: int, max_in_flight: int, request_timeout_ms: int,
+        retry_backoff_ms: int, client_id: str, flexible: bool, uses_hints: bool,
+    ) -> None:  # fmt: skip
+        self.acks: int = acks
+        self.max_request_size: int = max_request_size
+        self.retries: int = retries
+        self.keeps_order: bool = max_in_flight == 1
+        self.request_timeout_ms: int = request_timeout_ms
+        self.retry_backoff_ms: int = retry_backoff_ms
+        self.client_id_bytes: int = len(client_id)
+        self.flexible: bool = flexible
+        self.uses_hints: bool = uses_hints
+
+
+class SentProduce(ProduceRequest):
+    """A Produce request that remembers its sender's batches, in the order of its partitions."""
+
+    def __init__(
+        self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float,
+        batches: list[ProducerBatch],
+    ) -> None:  # fmt: skip
+        super().__init__(size_bytes, partitions, acks, timeout_s)
+        self.batches = batches
+        self.record_count: int = 0
+
+
+def produce_request(batches: list[ProducerBatch], settings: SenderSettings) -> SentProduce:
+    """One request for the drained ``batches`` of one topic, with its exact size on the wire."""
+    partitions: list[ProducePartition] = []
+    payload = 0
+    records = 0
+    size = 0
+    flexible = settings.flexible
+    for batch in batches:
+        partitions.append(ProducePartition(batch.queue.tp, batch.built()))
+        bytes_ = batch.size
+        payload += bytes_
+        records += batch.count
+        if flexible:
+            size += 6 if bytes_ < 127 else 7 if bytes_ < 16383 else 8 if bytes_ < 2097151 else 9
+        else:
+            size += 8
+    size += payload + settings.client_id_bytes + len(batches[0].queue.tp.topic)
+    size += _FLEXIBLE_OVERHEAD if flexible else _PLAIN_OVERHEAD
+    timeout_s = settings.request_timeout_ms / 1000.0
+    request = SentProduce(size, partitions, settings.acks, timeout_s, batches)
+    request.payload_bytes = payload
+    request.record_count = records
+    request.timeout_s = timeout_s
+    return request
