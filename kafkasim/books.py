@@ -45,10 +45,14 @@ class Books:
                 failed = [(a, b, n) for _, a, b, n in self._cluster.client_collector.failures[instance.client]]
                 rows = instance.outstanding(end_s)
                 waiting = [(first, last, count) for _, _, _, count, first, last in rows]
-                self._cluster.latency.unfinished(topic, "produce", producer.name, failed=failed, censored=waiting, paced=paced)
+                self._cluster.latency.unfinished(
+                    topic, "produce", producer.name, failed=failed, censored=waiting, paced=paced
+                )
                 # What no log holds yet is committed and delivered by nobody either.
                 unsent = [(a, b, count) for _, stream, n, count, a, b in rows if (stream, n) not in stored]
-                self._cluster.latency.unfinished(topic, "commit", producer.name, failed=failed, censored=unsent, paced=paced)
+                self._cluster.latency.unfinished(
+                    topic, "commit", producer.name, failed=failed, censored=unsent, paced=paced
+                )
                 for group in self._cluster.groups.values():
                     if topic in group.spec.topics:
                         self._cluster.latency.unfinished(topic, "end_to_end", group.name, censored=unsent, paced=paced)
@@ -78,15 +82,17 @@ class Books:
         leader = self._cluster.board.leader_of(tp.index)
         log = replica.log
         streams = self._cluster.ledger.streams
-        batches = [
-            (streams[b.stream], b.first, b.first + b.count, b.base_offset) for b in log.batches if b.stream >= 0
-        ]
+        batches = [(streams[b.stream], b.first, b.first + b.count, b.base_offset) for b in log.batches if b.stream >= 0]
         positions: dict[str, tuple[int, int]] = {}
         for group in self._cluster.groups.values():
             if tp in group.partitions:
                 at = group.position(tp)
                 first = self._cluster.client_collector.first_positions.get((group.name, tp.index), 0)
-                at = self._cluster.client_collector.last_delivered.get((group.name, tp.index), first) if at is None else at
+                at = (
+                    self._cluster.client_collector.last_delivered.get((group.name, tp.index), first)
+                    if at is None
+                    else at
+                )
                 positions[group.name] = (first, max(at, first))
         self._cluster.ledger.scan_log(
             tp.topic, tp.partition, batches, log.log_end_offset, replica.high_watermark, leader is not None,

@@ -92,7 +92,13 @@ class Cluster(Directory):
         books = (self.topics, self.ledger, self.latency)
         self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self.waiting)
         self.client_collector = ClientCollector(
-            *books, self.availability, self.series, self.timeline, self.board, self.waiting, self.broker_collector.paced,
+            *books,
+            self.availability,
+            self.series,
+            self.timeline,
+            self.board,
+            self.waiting,
+            self.broker_collector.paced,
             self.env.scheduler,
         )
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
@@ -197,9 +203,7 @@ class Cluster(Directory):
         ensemble.put("/controller_epoch", INITIAL_CONTROLLER_EPOCH)
         for name in self.topics.names():
             partitions = self.topics.partitions(name)
-            ensemble.put(
-                f"/brokers/topics/{name}", {tp.partition: states[tp.index].replicas for tp in partitions}
-            )
+            ensemble.put(f"/brokers/topics/{name}", {tp.partition: states[tp.index].replicas for tp in partitions})
             ensemble.put(f"/brokers/topics/{name}/partitions", None)
             for tp in partitions:
                 state = states[tp.index]

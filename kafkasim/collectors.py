@@ -125,7 +125,9 @@ class BrokerCollector(BrokerMonitor):
         counter = self._records_in[index].get(broker_id)
         if counter is None:
             topic = partition.tp.topic
-            counter = self._records_in[index][broker_id] = self._series.traffic("records_in_per_s", topic, None, broker_id)
+            counter = self._records_in[index][broker_id] = self._series.traffic(
+                "records_in_per_s", topic, None, broker_id
+            )
             self._bytes_in[index][broker_id] = self._series.traffic("bytes_in_per_s", topic, None, broker_id)
         counter.total += batch.count
         self._bytes_in[index][broker_id].total += batch.size_bytes
@@ -347,7 +349,9 @@ class ClientCollector(ClientMonitor):
             )
         return tracker
 
-    def _after_a_gap(self, tracker: Availability, client: int, tp: TopicPartition, first_time: float, now: float) -> None:
+    def _after_a_gap(
+        self, tracker: Availability, client: int, tp: TopicPartition, first_time: float, now: float
+    ) -> None:
         who = self.clients[client]
         if who.kind == "produce":
             oldest = self._waiting.oldest_unacknowledged(who.name, tp, now)
@@ -375,9 +379,7 @@ class ClientCollector(ClientMonitor):
 
     # ---- consumers
 
-    def delivered(
-        self, client: int, tp: TopicPartition, batch: RecordBatch, low: int, high: int, now: float
-    ) -> None:
+    def delivered(self, client: int, tp: TopicPartition, batch: RecordBatch, low: int, high: int, now: float) -> None:
         """``poll()`` returns records ``low`` … ``high - 1`` of ``batch`` now."""
         stream = batch.stream
         if stream < 0:

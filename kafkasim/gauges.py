@@ -66,16 +66,21 @@ def station_rows(cluster: Cluster, end_s: float) -> list[dict[str, object]]:
         handlers = broker.server.handlers
         rows.append(
             _row(
-                f"{name} request_handlers", handlers.served, handlers.busy_until(end_s) / handlers.workers,
-                handlers.waiting_s, end_s,
+                f"{name} request_handlers",
+                handlers.served,
+                handlers.busy_until(end_s) / handlers.workers,
+                handlers.waiting_s,
+                end_s,
             )  # fmt: skip
         )
         processors = broker.server.processors
         rows.append(
             _row(
-                f"{name} network_threads", sum(p.served for p in processors),
+                f"{name} network_threads",
+                sum(p.served for p in processors),
                 sum(p.busy_until(end_s) for p in processors) / len(processors),
-                sum(p.waiting_s for p in processors), end_s,
+                sum(p.waiting_s for p in processors),
+                end_s,
             )  # fmt: skip
         )
         server = broker.server
@@ -88,7 +93,9 @@ def station_rows(cluster: Cluster, end_s: float) -> list[dict[str, object]]:
                 )
         if host.cpu is not None:
             cpu = host.cpu
-            rows.append(_row(f"{host.name} cpu", cpu.served, cpu.busy_until(end_s) / cpu.channels, cpu.waiting_s, end_s))
+            rows.append(
+                _row(f"{host.name} cpu", cpu.served, cpu.busy_until(end_s) / cpu.channels, cpu.waiting_s, end_s)
+            )
     return rows
 
 

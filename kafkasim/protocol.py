@@ -244,9 +244,7 @@ class ProduceRequest(Request):
     payload_bytes: int = 0
     lock_free_at: float = 0.0
 
-    def __init__(
-        self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float
-    ) -> None:
+    def __init__(self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float) -> None:
         self.size_bytes = size_bytes
         self.api = PRODUCE
         self.partitions = partitions

@@ -189,7 +189,13 @@ class Broker:
         )
         offsets = self.topics.partitions(OFFSETS_TOPIC) if self.topics.has(OFFSETS_TOPIC) else []
         self.coordinator = GroupCoordinator(
-            self.env.scheduler, self._streams, self._store, offsets, GroupSettings(self.config), self.version, self.clock
+            self.env.scheduler,
+            self._streams,
+            self._store,
+            offsets,
+            GroupSettings(self.config),
+            self.version,
+            self.clock,
         )
         self.controller = Controller(
             self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
@@ -277,11 +283,15 @@ class Broker:
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(self._recover_logs())
-        outcome = (yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause))[0]
+        outcome = (
+            yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause)
+        )[0]
         if life != self._life:
             return
         if outcome.error is not None:
-            row = self._timeline.add(env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None)
+            row = self._timeline.add(
+                env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None
+            )
             yield self.zookeeper.close()
             self.fault_cause = row
             raise StartFailed
@@ -304,7 +314,9 @@ class Broker:
         now = self.env.now
         unflushed = sum(partition.log.unflushed_bytes() for partition in self.replicas.partitions.values())
         read_at = self.host.disk.read(now, unflushed)
-        validate_s = float(self.costs.produce_per_byte_s) * unflushed / int(self.config["num.recovery.threads.per.data.dir"])
+        validate_s = (
+            float(self.costs.produce_per_byte_s) * unflushed / int(self.config["num.recovery.threads.per.data.dir"])
+        )
         return max(read_at, now + validate_s)
 
     # ---- periodic duties

@@ -86,7 +86,9 @@ class FetcherEvents(FetcherListener):
 class ReplicatedOffsets(OffsetsStore):
     """``__consumer_offsets`` as the group coordinator sees it: an ordinary replicated topic."""
 
-    def __init__(self, broker_id: int, replicas: ReplicaManager, events: ReplicaEvents, metadata: MetadataCache) -> None:
+    def __init__(
+        self, broker_id: int, replicas: ReplicaManager, events: ReplicaEvents, metadata: MetadataCache
+    ) -> None:
         self._broker_id = broker_id
         self._replicas = replicas
         self._events = events

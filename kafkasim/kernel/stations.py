@@ -224,7 +224,7 @@ class WorkerPool:
         self._expected = 0
 
     def pause(self, now: float, resumes_at: float) -> None:
-        """Freeze from ``now`` to ``resumes_at``: the completion of what is in service moves by the pause when it fires."""
+        """Freeze from ``now`` to ``resumes_at``: what is in service is completed later by the pause."""
         pause_s = resumes_at - now
         self._paused_s += pause_s
         self._resumes_at = resumes_at

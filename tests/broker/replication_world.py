@@ -78,7 +78,15 @@ class Node:
         costs = ReplicaCosts()
         costs.produce_s, costs.fetch_s, costs.completion_s = 30e-6, 30e-6, 10e-6
         self.replicas = ReplicaManager(
-            world.env.scheduler, broker_id, costs, self.listener, self.monitor, 30.0, 1048588, hints=True, filters_dead_replicas=True
+            world.env.scheduler,
+            broker_id,
+            costs,
+            self.listener,
+            self.monitor,
+            30.0,
+            1048588,
+            hints=True,
+            filters_dead_replicas=True,
         )
         self.server = SocketServer(
             world.env.scheduler, self.machine, 3, 8, 20e-6, 10e-6, 10e-6,

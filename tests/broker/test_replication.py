@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from kafkasim.protocol import (
@@ -65,7 +67,7 @@ def test_one_request_in_processing_per_connection():
     times = [at for at, _ in wire.answers]
     round_trip = times[0] - 1.0
     # The next one waits in the socket until the answer has left: each is a replication round trip of its own.
-    assert all(b - a > 0.5 * round_trip for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a > 0.5 * round_trip for a, b in pairwise(times))
 
 
 def test_an_idle_follower_fetches_twice_a_second():
@@ -136,7 +138,12 @@ def test_sequences_are_checked_and_duplicates_answered_without_append():
     gap = wire.produce(1.2, tp, producer_id=7, sequence=20)
     good = wire.produce(1.3, tp, producer_id=7, sequence=10)
     world.env.run(until=2.0)
-    assert [r.partitions[0].error for r in (first, again, gap, good)] == [NONE, NONE, OUT_OF_ORDER_SEQUENCE_NUMBER, NONE]
+    assert [r.partitions[0].error for r in (first, again, gap, good)] == [
+        NONE,
+        NONE,
+        OUT_OF_ORDER_SEQUENCE_NUMBER,
+        NONE,
+    ]
     assert world.nodes[1].partition(tp).log.log_end_offset == 20
 
 

@@ -1,7 +1,7 @@
 """Reads a page of the documentation: its commands, and the numbers that it says come out of them.
 
-A command stands in a ``console`` block behind ``$``; lines below it are output that must appear as it stands;
-``console exit=2`` says how it ends (0 if absent). Tables whose last column is *field* belong to the last command above
+A command stands in a ``console`` block behind ``$``; lines below it are output that must appear (``…`` stands
+for anything); ``console exit=2`` says how it ends (0 if absent). Tables whose last column is *field* belong to the last command above
 them. Each row claims a number: the cell before *field* is what the page says, *field* says where the run has it.
 
 What the page says: ``2,400,000``, ``none``, ``true``, ``0.40 ms ± 10 %``, ``12 … 21 s``, ``< 5 ms``, ``> 100,000/s``.
@@ -84,6 +84,8 @@ def agrees(says: str, value: Any) -> bool:
         return says == value
     if value is None:
         return False
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
     if match := re.fullmatch(rf"({_NUMBER}) … ({_NUMBER}) ?{_UNIT}", says):
         unit = UNITS[match["unit"] or ""]
         return _number(match[1]) * unit <= value <= _number(match[2]) * unit
@@ -118,7 +120,7 @@ def look_up(where: str, summary: dict[str, Any], directory: Path) -> Any:
         else:
             values = [value[part] for value in values]
     if fold is not None:
-        return _FOLD[fold](values)
+        return _FOLD[fold](values[0] if len(values) == 1 and isinstance(values[0], list) else values)
     if len(values) != 1:
         raise LookupError(f"{where}: {len(values)} rows match")
     return values[0]

@@ -21,7 +21,11 @@ def results(seeds: int) -> list[Result]:
 
 @cache
 def results_acks_1(seeds: int) -> list[Result]:
-    return run_seeds(NAME, seeds, ("producers.twitter-app.config.acks=1", "duration=80s", "events=[{at: 55s, crash: broker 1, for: 45s}]"))
+    return run_seeds(
+        NAME,
+        seeds,
+        ("producers.twitter-app.config.acks=1", "duration=80s", "events=[{at: 55s, crash: broker 1, for: 45s}]"),
+    )
 
 
 def znode_deleted(result: Result) -> float:
@@ -132,7 +136,9 @@ def test_the_chain_of_causes_has_every_step(seeds):
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_52_writes_and_69_or_70_reads(seeds):
     for result in results(seeds):
-        change = next(r for r in result.summary["timeline"] if r["event"] == "broker_change" and "dead 1" in r["detail"])
+        change = next(
+            r for r in result.summary["timeline"] if r["event"] == "broker_change" and "dead 1" in r["detail"]
+        )
         assert "52 state writes" in change["detail"]
         assert "69 state reads" in change["detail"] or "70 state reads" in change["detail"]
 
@@ -142,7 +148,9 @@ def test_dashboards_are_green_until_the_session_expires(seeds):
     for result in results(seeds):
         z = znode_deleted(result)
         series = result.series
-        before = series[(series.time_s < z) & series.metric.isin(["UnderReplicatedPartitions", "OfflinePartitionsCount"])]
+        before = series[
+            (series.time_s < z) & series.metric.isin(["UnderReplicatedPartitions", "OfflinePartitionsCount"])
+        ]
         assert not before.empty and (before.value == 0).all()
         after = series[(series.time_s > z + 1) & (series.time_s < 100) & (series.metric == "UnderReplicatedPartitions")]
         assert (after.value == 52).all()
