@@ -43,7 +43,8 @@ class RefusedRecords:
 class Appender(ContentReader):
     """What all kinds of loads share: the thread that may be blocked.
 
-    ``accept_from``: nothing is accepted before this moment.
+    ``accept_from``: nothing is accepted before this moment.  ``blocked_record_s`` is the intended time of
+    the record that the blocked thread holds.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Appender(ContentReader):
         refused: RefusedRecords,
     ) -> None:  # fmt: skip
         self.blocked: int = FREE
-        self.blocked_since: float = 0.0
+        self.blocked_record_s: float = 0.0
         self.blocked_until: float = inf
         self.blocked_ms: int = 0
         self.accept_from: float = 0.0
@@ -69,8 +70,8 @@ class Appender(ContentReader):
         """Do what the application thread does up to ``now``."""
         raise NotImplementedError
 
-    def next_event(self) -> float:
-        """When the application thread next wakes the I/O thread (a lower bound)."""
+    def next_event(self, limit: float) -> float:
+        """When the application thread next wakes the I/O thread, if before ``limit`` (else some time not before it)."""
         raise NotImplementedError
 
     def waiting(self, now: float) -> list[tuple[PartitionQueue | None, int, int, int, float, float]]:
@@ -89,8 +90,8 @@ class Appender(ContentReader):
         """When a record is next appended to a queue of several batches at or after ``time`` (this wakes, too)."""
         raise NotImplementedError
 
-    def _await_metadata(self, at: float) -> bool:
-        """Before a send at ``at``: True if the topic is not known and the thread must wait."""
+    def _await_metadata(self, intended: float, at: float) -> bool:
+        """Before the send of a record at ``at``: True if the topic is not known and the thread must wait."""
         if self._topic_known:
             return False
         metadata = self._metadata
@@ -100,12 +101,12 @@ class Appender(ContentReader):
         metadata.add_topic(self._topic)
         metadata.request_update_for_topic(self._topic)
         self._metadata_version = metadata.version
-        self._block(NO_METADATA, at)
+        self._block(NO_METADATA, intended, at)
         return True
 
-    def _block(self, reason: int, at: float) -> None:
+    def _block(self, reason: int, intended: float, at: float) -> None:
         self.blocked = reason
-        self.blocked_since = at
+        self.blocked_record_s = intended
         self.blocked_ms = self._clock.ms(at)
         self.blocked_until = at + self._max_block_s
 
@@ -179,8 +180,8 @@ class BulkAppender(Appender):
 
     def settle(self, batch: ProducerBatch, now: float) -> None:
         arrivals = self.arrivals_of(batch.queue)
-        if self.blocked != FREE and now > self.blocked_since:
-            now = self.blocked_since
+        if self.blocked != FREE and now > self.blocked_record_s:
+            now = self.blocked_record_s  # the thread sends in order of intended time
         count = arrivals.count_until(now)
         if 0 <= batch.close_at < count:
             count = batch.close_at
@@ -213,7 +214,7 @@ class BulkAppender(Appender):
         for queue in self._accumulator.queues:
             batch = queue.open
             if batch is not None:
-                self.settle(batch, self.blocked_since)
+                self.settle(batch, self.blocked_record_s)
                 batch.quick = False
                 batch.close_at = -1
 

@@ -46,6 +46,10 @@ class Arrivals:
         """Intended time of any record, or a lower bound later than all times asked about (inf: never)."""
         raise NotImplementedError
 
+    def time_until(self, number: int, limit: float) -> float:
+        """Intended time of any record if that is before ``limit``, else some time not before ``limit``."""
+        raise NotImplementedError
+
     def forget(self, number: int) -> None:
         """Records below ``number`` are not asked about again."""
 
@@ -87,6 +91,9 @@ class PacedArrivals(Arrivals):
         return self.first_s + number * self.period_s
 
     def time_bound(self, number: int) -> float:
+        return self.first_s + number * self.period_s if number < self._total else inf
+
+    def time_until(self, number: int, limit: float) -> float:
         return self.first_s + number * self.period_s if number < self._total else inf
 
 
@@ -138,6 +145,12 @@ class BlockArrivals(Arrivals):
 
     def time_bound(self, number: int) -> float:
         position = number - self._base
+        return self._times[position] if position < len(self._times) else self._source.horizon
+
+    def time_until(self, number: int, limit: float) -> float:
+        position = number - self._base
+        while position >= len(self._times) and self._source.horizon < limit:
+            self._source.draw()
         return self._times[position] if position < len(self._times) else self._source.horizon
 
     def forget(self, number: int) -> None:

@@ -56,8 +56,11 @@ class ListAppender(Appender):
         if position < len(records):
             self._scheduler.call_at(records[position].time_s, self._due, None)
 
-    def next_event(self) -> float:
-        return inf if self.blocked == FREE or self.blocked == IN_FLUSH else self.blocked_until
+    def _timed_out(self, _: None) -> None:
+        self.advance(self._scheduler.now)
+
+    def next_event(self, limit: float) -> float:
+        return inf
 
     def append_after(self, time: float) -> float:
         return inf
@@ -75,7 +78,9 @@ class ListAppender(Appender):
                 self._operate(record.operation, at)
                 if self.blocked != FREE and not self._resume(now):
                     return
-            elif self._await_metadata(at):
+            elif self._await_metadata(record.time_s, at):
+                self._wake()
+                self._scheduler.call_at(max(self.blocked_until, now), self._timed_out, None)
                 if not self._resume(now):
                     return
             elif upper_bound_bytes(record.key, record.value) > self._largest:
@@ -83,7 +88,8 @@ class ListAppender(Appender):
             elif self._append(record, at, self._clock.ms(at)):
                 self.next_record += 1
             else:
-                self._block(NO_MEMORY, at)
+                self._block(NO_MEMORY, record.time_s, at)
+                self._scheduler.call_at(max(self.blocked_until, now), self._timed_out, None)
                 if not self._resume(now):
                     return
 
@@ -97,7 +103,7 @@ class ListAppender(Appender):
             for queue in accumulator.queues:
                 self._flushed.extend(queue.in_flight)
                 self._flushed.extend(queue.batches)
-            self._block(IN_FLUSH, at)
+            self._block(IN_FLUSH, at, at)
         self._wake()
 
     def _resume(self, now: float) -> bool:
@@ -130,7 +136,8 @@ class ListAppender(Appender):
         queue = self._by_partition.get(record.partition)
         stream = self._sticky_stream if queue is None else queue.stream
         if queue is None:
-            queue = self._accumulator.queues[0]
+            current = -1 if self._partitioner is None else self._partitioner.current
+            queue = self._by_partition.get(current, self._accumulator.queues[0])
         self._refused.refused(queue, stream, record.number, record.time_s, error)
         self.next_record += 1
 

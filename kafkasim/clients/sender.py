@@ -222,7 +222,7 @@ class Sender:
         due = clock.time_of(deadline_ms) + fraction
         appender = self._appender
         assert appender is not None
-        event = appender.next_event()
+        event = appender.next_event(due)
         if event < due:
             due = event
         timeout_ms = self._client.next_timeout_ms()

@@ -42,8 +42,20 @@ class StickyAppender(BulkAppender):
     def arrivals_of(self, queue: PartitionQueue) -> Arrivals:
         return self._arrivals
 
-    def next_event(self) -> float:
-        return self._next if self.blocked == FREE else self.blocked_until
+    def next_event(self, limit: float) -> float:
+        if self.blocked != FREE:
+            return self.blocked_until
+        while self._next < limit:
+            known = self._arrivals.time_until(self._wanted(), limit)
+            if known > self._next:
+                self._next = known
+                continue
+            batch = self._open_batch
+            if batch is None or batch.close_at >= 0:
+                break
+            self._work_out(batch, self._arrivals, True)
+            self._plan()
+        return self._next
 
     def _wanted(self) -> int:
         batch = self._open_batch
@@ -85,8 +97,12 @@ class StickyAppender(BulkAppender):
                 return
         intended = arrivals.time_of(self.cursor)
         at = intended if intended > self.accept_from else self.accept_from
-        if not self._await_metadata(at) and not self._begin(intended, at, self._clock.ms(at)):
-            self._block(NO_MEMORY, at)
+        if self._await_metadata(intended, at):
+            return
+        if batch is None and self._partitioner.current >= 0 and self._partitioner.uniform:
+            self._partitioner.add(0, True)  # a complete partition is left before memory is asked for
+        if not self._begin(intended, at, self._clock.ms(at)):
+            self._block(NO_MEMORY, intended, at)
 
     def _leave(self, batch: ProducerBatch) -> None:
         """The open batch has been closed: its bytes count for the partitioner."""
@@ -148,8 +164,10 @@ class StickyAppender(BulkAppender):
         self.accept_from = at
         if gave_up:
             self._plan()
-        elif not self._begin(self._arrivals.time_of(self.cursor), at, base_ms):
-            self._block(NO_MEMORY, at)
+            return True
+        intended = self._arrivals.time_of(self.cursor)
+        if not self._begin(intended, at, base_ms):
+            self._block(NO_MEMORY, intended, at)
             return False
         return True
 

@@ -6,7 +6,7 @@ that sends them all in order of time.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from math import inf
 
 from kafkasim.clients.accumulator import RecordAccumulator
@@ -37,14 +37,30 @@ class StreamAppender(BulkAppender):
     def arrivals_of(self, queue: PartitionQueue) -> Arrivals:
         return self._arrivals[queue.slot]
 
-    def next_event(self) -> float:
+    def next_event(self, limit: float) -> float:
         if self.blocked != FREE:
             return self.blocked_until
         events = self._events
         queues = self._accumulator.queues
-        while events and events[0][2] != queues[events[0][1]].version:
-            heappop(events)
-        return events[0][0] if events else inf
+        while events:
+            at, slot, version = events[0]
+            queue = queues[slot]
+            if version != queue.version:
+                heappop(events)
+                continue
+            if at >= limit:
+                return at
+            arrivals = self._arrivals[slot]
+            known = arrivals.time_until(self._wanted(queue), limit)
+            if known > at:
+                heapreplace(events, (known, slot, version))
+                continue
+            batch = queue.open
+            if batch is None or batch.close_at >= 0:
+                return at
+            self._work_out(batch, arrivals, True)
+            self._plan(queue)
+        return inf
 
     def _wanted(self, queue: PartitionQueue) -> int:
         """The number of the record whose arrival is the next event of ``queue``."""
@@ -94,14 +110,14 @@ class StreamAppender(BulkAppender):
                 return
         intended = arrivals.time_of(queue.cursor)
         at = intended if intended > self.accept_from else self.accept_from
-        if self._await_metadata(at):
+        if self._await_metadata(intended, at):
             self._blocked_queue = queue
         elif self._open(queue, queue.stream, queue.cursor, intended, at, self._clock.ms(at)):
             arrivals.forget(queue.cursor)
             self._plan(queue)
         else:
             self._blocked_queue = queue
-            self._block(NO_MEMORY, at)
+            self._block(NO_MEMORY, intended, at)
 
     def _resume(self, now: float) -> bool:
         queue = self._blocked_queue
@@ -130,7 +146,7 @@ class StreamAppender(BulkAppender):
             intended = self._arrivals[queue.slot].time_of(queue.cursor)
             if not self._open(queue, queue.stream, queue.cursor, intended, at, base_ms):
                 self._blocked_queue = queue
-                self._block(NO_MEMORY, at)
+                self._block(NO_MEMORY, intended, at)
         for other in self._accumulator.queues:
             if other.open is not None or other is queue:
                 self._plan(other)

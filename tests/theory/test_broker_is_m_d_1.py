@@ -48,10 +48,14 @@ HOST = (
 def mean_wait(load: float, seed: int, duration: int) -> float:
     text = SCENARIO.format(duration=duration, rate=round(load / SERVICE_S), host=HOST)
     simulation = Simulation(Scenario.loads(text), seed)
-    simulation.run()
     server = simulation.cluster.brokers[1].server
-    assert server.requests > 0.9 * load / SERVICE_S * duration
-    return server.request_wait_s / server.requests
+    before: list[float] = []
+    # 200 cold clients ask for metadata at once: that queue is not the one meant here.
+    simulation.cluster.env.call_at(1.0, lambda _: before.extend((server.requests, server.request_wait_s)))
+    simulation.run()
+    requests = server.requests - before[0]
+    assert requests > 0.9 * load / SERVICE_S * (duration - 1)
+    return (server.request_wait_s - before[1]) / requests
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
