@@ -52,6 +52,7 @@ class Metadata:
         self._topics: list[str] = []
         self._new_topics: list[str] = []
         self._order: list[TopicPartition] = []
+        self._hashes: dict[int, int] = {}
         self._leaders: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
         self._by_topic: dict[str, list[TopicPartition]] = {}
@@ -255,13 +256,19 @@ class Metadata:
 
     # -- the order of Kafka's hash maps
 
+    def _hash(self, tp: TopicPartition) -> int:
+        code = self._hashes.get(tp.index, -1)
+        if code < 0:
+            code = self._hashes[tp.index] = topic_partition_hash(tp.topic, tp.partition)
+        return code
+
     def _merge(self, first: list[TopicPartition], rest: list[TopicPartition]) -> None:
         merged = first + rest
-        order = hash_order([topic_partition_hash(tp.topic, tp.partition) for tp in merged], len(first))
+        order = hash_order([self._hash(tp) for tp in merged], len(first))
         self._snapshot([merged[position] for position in order])
 
     def _snapshot(self, partitions: list[TopicPartition]) -> None:
-        order = hash_order([topic_partition_hash(tp.topic, tp.partition) for tp in partitions], len(partitions))
+        order = hash_order([self._hash(tp) for tp in partitions], len(partitions))
         self._order = [partitions[position] for position in order]
 
     def _set_nodes(self, brokers: list[int]) -> None:

@@ -75,8 +75,8 @@ class PlainBroker(Server):
         self.connections = []
 
 
-class PlainCluster(Directory, ClientMonitor):
-    """Brokers 1, 2, 3; partition p is led by broker 1 + p mod 3.  Also notes what clients tell."""
+class PlainCluster(Directory):
+    """Brokers 1, 2, 3; partition p is led by broker 1 + p mod 3.  Keeps what clients tell."""
 
     def __init__(self, partitions: int = 6, service_s: float = 0.001, seed: int = 1) -> None:
         self.scheduler = Scheduler()
@@ -119,7 +119,7 @@ class PlainCluster(Directory, ClientMonitor):
 
         instance = ProducerInstance(
             self.scheduler, self.network, self.streams, name, 0, self.client_host, costs or ProducerCosts(), self,
-            [1, 2, 3], self.partitions, config or {}, version, load, self, open_stream,
+            [1, 2, 3], self.partitions, config or {}, version, load, Listener(self), open_stream,
         )  # fmt: skip
         instance.start()
         return instance
@@ -131,17 +131,23 @@ class PlainCluster(Directory, ClientMonitor):
     def host(self, node_id: int) -> Host:
         return self.hosts[node_id]
 
-    # ClientMonitor
+
+class Listener(ClientMonitor):
+    """What a client tells."""
+
+    def __init__(self, cluster: PlainCluster) -> None:
+        self.cluster = cluster
+
     def acknowledged(self, client: int, tp: TopicPartition, batch: RecordBatch, now: float) -> None:
         row = (now, tp.partition, batch.first, batch.count, batch.size_bytes, batch.first_time, batch.last_time)
-        self.acknowledgements.append(row)
+        self.cluster.acknowledgements.append(row)
 
     def failed(self, client: int, tp: TopicPartition, batch: RecordBatch, error: int, now: float) -> None:
-        self.failures.append((now, tp.partition, batch.first, batch.count, error))
+        self.cluster.failures.append((now, tp.partition, batch.first, batch.count, error))
 
     def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
-        self.books[stream] = (created, in_flight)
+        self.cluster.books[stream] = (created, in_flight)
 
     def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
-        self.notes.append((now, event, detail, cause))
-        return len(self.notes)
+        self.cluster.notes.append((now, event, detail, cause))
+        return len(self.cluster.notes)

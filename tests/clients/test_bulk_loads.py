@@ -85,7 +85,7 @@ def test_bulk_equals_record_by_record(case: int, version: Any) -> None:
 
 @pytest.mark.parametrize("case", [0, 1, 7, 9, 12])
 def test_work_that_takes_time_changes_little(case: int) -> None:
-    """With CPU costs a list's thread is also woken by records behind a full batch: no more than a wake-up's difference."""
+    """With CPU costs a list's thread is also woken by records behind a full batch: a wake-up's difference."""
     placement, rate, size, poisson, config, service_s = CASES[case]
     one = PlainCluster(service_s=service_s)
     run(one, load(placement, rate, size, poisson), config, (3, 9, 1), COSTS)
