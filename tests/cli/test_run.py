@@ -31,7 +31,7 @@ class StandIn:
             "headline": {field.path: (seed if field.path == "created" else None) for field in HEADLINE},
         }
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory, extras=None) -> None:
         directory.mkdir(parents=True)
         (directory / "summary.json").write_text(json.dumps(self.summary))
 
