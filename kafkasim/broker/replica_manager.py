@@ -286,6 +286,7 @@ class ReplicaManager:
         parked = request.body
         if isinstance(parked, Parked):
             parked.done = True
+            request.body = None  # or the two would hold each other
         request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(
             request.partitions
         )

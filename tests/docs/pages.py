@@ -1,8 +1,9 @@
 """Reads a page of the documentation: its commands, and the numbers that it says come out of them.
 
-A command stands in a ``console`` block behind ``$``; lines below it are output that must appear (``…`` stands
-for anything); ``console exit=2`` says how it ends (0 if absent). Tables whose last column is *field* belong to the last command above
-them. Each row claims a number: the cell before *field* is what the page says, *field* says where the run has it.
+A command stands in a ``console`` block behind ``$``; lines below it are output that must appear (``…`` stands for
+anything); ``console exit=2`` says how it ends (0 if absent). Tables whose last column is *field* belong to the last
+command above them. Each row claims a number: the cell before *field* is what the page says, *field* says where the
+run has it.
 
 What the page says: ``2,400,000``, ``none``, ``true``, ``0.40 ms ± 10 %``, ``12 … 21 s``, ``< 5 ms``, ``> 100,000/s``.
 

@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom, and each is what its text source says.
 
-With fewer seeds here than by default; ``KAFKASIM_SEEDS`` overrides. In a process of its own: Jupyter's warnings are not ours.
+With fewer seeds here than by default; ``KAFKASIM_SEEDS`` overrides. In a process of its own: Jupyter's warnings are
+not ours.
 """
 
 from __future__ import annotations
