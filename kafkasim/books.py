@@ -29,6 +29,7 @@ class Books:
                 oldest = self._cluster.waiting.oldest_undelivered(tracker.client, tp, end_s)
             tracker.finish(end_s, oldest)
         self._close_producers(end_s)
+        self._cluster.client_collector.close_unanswered()
         for tp in self._cluster.topics.all():
             if not self._cluster.topics.is_internal(tp.topic):
                 self._scan(tp)

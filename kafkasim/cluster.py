@@ -99,6 +99,7 @@ class Cluster(Directory):
             self.board,
             self.waiting,
             self.broker_collector.paced,
+            self.broker_collector.unanswered,
             self.env.scheduler,
         )
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)

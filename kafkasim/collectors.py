@@ -38,6 +38,15 @@ class Client:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+class Unanswered:
+    """A batch sent with acks=0: acknowledged when it was written, not yet appended."""
+
+    def __init__(self, client: int, broker_id: int, batch: RecordBatch) -> None:
+        self.client: int = client
+        self.broker_id: int = broker_id
+        self.batch = batch
+
+
 class WaitingTimes:
     """Who can say since when the oldest record of a partition waits (the cluster implements it)."""
 
@@ -47,6 +56,10 @@ class WaitingTimes:
 
     def oldest_undelivered(self, group: str, tp: TopicPartition, now: float) -> float | None:
         """Intended time of the oldest record not delivered to ``group``, failed or lost."""
+        raise NotImplementedError
+
+    def target(self, client: int, tp: TopicPartition) -> int:
+        """The broker to which producer instance ``client`` sends records of ``tp`` now; -1 none."""
         raise NotImplementedError
 
     def reach(self, tp: TopicPartition) -> int:
@@ -102,6 +115,7 @@ class BrokerCollector(BrokerMonitor):
         waiting: WaitingTimes,
     ) -> None:
         self.board = board
+        self.unanswered: dict[tuple[int, int], Unanswered] = {}
         self._led: list[Partition | None] = [None] * len(topics)
         self._topics = topics
         self._ledger = ledger
@@ -122,6 +136,8 @@ class BrokerCollector(BrokerMonitor):
     def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """A leader has appended a batch."""
         index = partition.tp.index
+        if self.unanswered:
+            self.unanswered.pop((batch.stream, batch.first), None)
         counter = self._records_in[index].get(broker_id)
         if counter is None:
             topic = partition.tp.topic
@@ -131,6 +147,11 @@ class BrokerCollector(BrokerMonitor):
             self._bytes_in[index][broker_id] = self._series.traffic("bytes_in_per_s", topic, None, broker_id)
         counter.total += batch.count
         self._bytes_in[index][broker_id].total += batch.size_bytes
+
+    def refused(self, tp: TopicPartition, batch: RecordBatch, cause: int, now: float) -> None:
+        """A batch sent with acks=0 was not appended."""
+        self.unanswered.pop((batch.stream, batch.first), None)
+        self._ledger.streams[batch.stream].lose(batch.first, batch.first + batch.count, cause)
 
     def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """The high watermark has passed a batch for the first time."""
@@ -257,8 +278,10 @@ class ClientCollector(ClientMonitor):
         board: Board,
         waiting: WaitingTimes,
         paced: list[bool],
+        unanswered: dict[tuple[int, int], Unanswered],
         scheduler: Scheduler,
     ) -> None:
+        self._unanswered = unanswered
         self._scheduler = scheduler
         self.clients: list[Client] = []
         self.failures: list[list[tuple[str, float, float, int]]] = []
@@ -308,6 +331,9 @@ class ClientCollector(ClientMonitor):
         """The callbacks of all records of ``batch`` run now, without error."""
         self._ledger.streams[batch.stream].acknowledge(batch.first, batch.first + batch.count)
         index = tp.index
+        if self._acks[client] == "0" and batch.base_offset < 0:
+            target = self._waiting.target(client, tp)
+            self._unanswered[batch.stream, batch.first] = Unanswered(client, target, batch)
         leader = self._board.leaders[index]
         recorder = self._produce[client][index]
         if recorder is None or self._recorder_leader[client][index] != leader:
@@ -458,7 +484,23 @@ class ClientCollector(ClientMonitor):
         row = self._timeline.add(now, who.actor, event, detail, cause or None, merge=event in MERGED_NOTES)
         if event == "metadata_learned":
             self._learn(who, detail, row)
+        elif event == "connections_reset" and self._unanswered:
+            self._lose_unanswered(client, int(detail.split()[-1]), row)
         return row
+
+    def _lose_unanswered(self, client: int, broker_id: int, cause: int) -> None:
+        """What was on its way on a broken connection (acks=0) never arrives."""
+        for key, sent in list(self._unanswered.items()):
+            if sent.client == client and sent.broker_id == broker_id:
+                del self._unanswered[key]
+                batch = sent.batch
+                self._ledger.streams[batch.stream].lose(batch.first, batch.first + batch.count, cause)
+
+    def close_unanswered(self) -> None:
+        """The end of the run: what is still on its way (acks=0) is in transit."""
+        for sent in self._unanswered.values():
+            batch = sent.batch
+            self._ledger.streams[batch.stream].transit(batch.first, batch.first + batch.count)
 
     def _learn(self, who: Client, detail: str, row: int) -> None:
         for name in detail.replace(",", " ").split():

@@ -67,6 +67,14 @@ class Waiting(WaitingTimes):
                     times.append(time_at(batch, position - batch.base_offset))
         return min(times, default=None)
 
+    def target(self, client: int, tp: TopicPartition) -> int:
+        """The broker to which producer instance ``client`` sends records of ``tp`` now."""
+        for producer in self._cluster.producers.values():
+            for instance in producer.instances:
+                if instance.client == client:
+                    return instance.network_client.metadata.leader(tp)
+        return -1
+
     def reach(self, tp: TopicPartition) -> int:
         """The offset below which no reader will ever look again: committed offsets, positions without a group."""
         lowest = 1 << 62

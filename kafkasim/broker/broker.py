@@ -39,7 +39,7 @@ from kafkasim.protocol import Request, TopicPartition
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.client import ZooKeeperClient
 from kafkasim.zookeeper.ensemble import Ensemble
-from kafkasim.zookeeper.operations import Create, GetData, WatchEvent
+from kafkasim.zookeeper.operations import Create, Delete, GetData, WatchEvent
 
 OFFSETS_TOPIC = "__consumer_offsets"
 _TOP_LEVEL_PATHS = 14
@@ -408,7 +408,28 @@ class Broker:
 
     def _on_state(self, state: str, cause: int) -> None:
         if state == "expired" and self.up:
-            self.controller.on_session_expired()
+            self.env.process(self._renew_session(cause))
+
+    def _renew_session(self, cause: int) -> Generator[Event, Any, None]:
+        """The session ended while the process lives: resign, open another, register and look for a controller."""
+        life = self._life
+        yield self.controller.on_session_expired(cause)
+        if life != self._life:
+            return
+        yield self.zookeeper.connect()
+        if life == self._life:
+            self.controller.on_new_session(lambda: self._register_again(cause), cause)
+
+    def _register_again(self, cause: int) -> Generator[Event, Any, None]:
+        path = f"/brokers/ids/{self.id}"
+        while True:
+            created = (yield self.zookeeper.submit([Create(path, {"rack": self.host.rack}, True)], cause))[0]
+            if created.error is None:
+                break
+            # The same process's own znode of the old session: deleted first.
+            yield self.zookeeper.submit([Delete(path)], cause)
+        self.epoch = int(created.czxid)
+        self._timeline.add(self.env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None)
 
     def connection(self, name: str, owner: Any, host: Host) -> Connection:
         """A new connection of ``owner`` on ``host`` to this broker."""

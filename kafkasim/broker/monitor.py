@@ -5,7 +5,7 @@ from __future__ import annotations
 from mypy_extensions import mypyc_attr
 
 from kafkasim.broker.partition import Partition
-from kafkasim.protocol import RecordBatch
+from kafkasim.protocol import RecordBatch, TopicPartition
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -14,6 +14,10 @@ class BrokerMonitor:
 
     def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """A leader has appended a batch."""
+        raise NotImplementedError
+
+    def refused(self, tp: TopicPartition, batch: RecordBatch, cause: int, now: float) -> None:
+        """A batch sent with acks=0 was not appended; nobody will tell its producer."""
         raise NotImplementedError
 
     def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:

@@ -183,6 +183,8 @@ class ReplicaManager:
             request.body = parked
         else:
             self._answer_produce(request, now)
+        if request.acks == 0:
+            self._drop_refused(request, now)
         # Then, on the same thread: what the appends make possible for others.
         for item in request.partitions:
             if item.base_offset >= 0:
@@ -276,6 +278,16 @@ class ReplicaManager:
         partition.appended_batches += 1
         if not partition.internal:
             self.monitor.appended(self.broker_id, partition, batch, now)
+
+    def _drop_refused(self, request: ProduceRequest, now: float) -> None:
+        """acks=0 has no answer to carry an error: the broker closes the connection instead."""
+        refused = False
+        for item in request.partitions:
+            if item.error != NONE:
+                refused = True
+                self.monitor.refused(item.tp, item.batch, request.cause, now)
+        if refused and self.server is not None and request.connection is not None:
+            self.server.drop(request.connection, request.cause)
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER

@@ -88,6 +88,13 @@ class SocketServer(Server):
             self.connections.remove(connection)
             self._closed(connection)
 
+    def drop(self, connection: Connection, cause: int) -> None:
+        """The broker closes a connection."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._closed(connection)
+            connection.reset(cause)
+
     def respond(self, request: Request, at: float) -> None:
         """A response is ready at ``at`` (s): write it and let the connection go on."""
         connection = request.connection

@@ -27,6 +27,9 @@ class Monitor(BrokerMonitor):
     def committed(self, broker_id, partition, batch, now):
         self.commits.append((now, partition.tp.name, batch.base_offset))
 
+    def refused(self, tp, batch, cause, now):
+        pass
+
     def trim(self, partition):
         pass
 
