@@ -58,6 +58,10 @@ class WaitingTimes:
         """Intended time of the oldest record not delivered to ``group``, failed or lost."""
         raise NotImplementedError
 
+    def late_starts(self, tp: TopicPartition) -> list[tuple[str, int]]:
+        """(group, first position) of the groups that did not begin at the start of ``tp``."""
+        raise NotImplementedError
+
     def target(self, client: int, tp: TopicPartition) -> int:
         """The broker to which producer instance ``client`` sends records of ``tp`` now; -1 none."""
         raise NotImplementedError
@@ -208,15 +212,21 @@ class BrokerCollector(BrokerMonitor):
         cut = self._waiting.reach(tp)
         replicas = self.board.replicas[tp.index]
         for replica in replicas:
-            if replica.log.log_end_offset < cut:
-                cut = replica.log.log_end_offset
-        if partition.high_watermark < cut:
-            cut = partition.high_watermark
+            # Below every replica's own high watermark all logs agree; above it a dead one's tail may differ.
+            if replica.high_watermark < cut:
+                cut = replica.high_watermark
         if cut <= partition.log.trimmed_offset:
             return
+        starts = self._waiting.late_starts(tp)
         for batch in partition.log.trim(cut):
             if batch.stream >= 0:
-                self._ledger.streams[batch.stream].settle(batch.first, batch.first + batch.count)
+                stream = self._ledger.streams[batch.stream]
+                stream.settle(batch.first, batch.first + batch.count)
+                for group, start in starts:
+                    # A group that began at the end is not concerned with what was there before.
+                    before = min(start - batch.base_offset, batch.count)
+                    if before > 0:
+                        stream.group(group).before_start.add(batch.first, batch.first + before)
         trimmed = partition.log.trimmed_offset
         for replica in replicas:
             if replica is not partition:

@@ -67,6 +67,12 @@ class Waiting(WaitingTimes):
                     times.append(time_at(batch, position - batch.base_offset))
         return min(times, default=None)
 
+    def late_starts(self, tp: TopicPartition) -> list[tuple[str, int]]:
+        """(group, first position) of the groups that did not begin at the start of ``tp``."""
+        known = self._cluster.client_collector.first_positions
+        starts = [(name, known.get((name, tp.index), 0)) for name in self._cluster.groups]
+        return [(name, start) for name, start in starts if start > 0]
+
     def target(self, client: int, tp: TopicPartition) -> int:
         """The broker to which producer instance ``client`` sends records of ``tp`` now."""
         for producer in self._cluster.producers.values():

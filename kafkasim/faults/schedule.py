@@ -110,7 +110,8 @@ class EventSchedule:
         for event in self.events:
             if event.over_s is None:
                 event.over_s = env.now
-                self._cluster.timeline.add(env.now, event.target, "over", event.event, event.row)
+                actor = event.target if event.kind else "administrator"
+                self._cluster.timeline.add(env.now, actor, "over", event.event, event.row)
         self._looking = False
 
     def _whole(self) -> bool:

@@ -58,10 +58,14 @@ class Scenario:
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
-        """Reads a scenario file; ``overrides`` are ``PATH=VALUE`` texts. Raises :class:`ScenarioError`."""
+        """Reads a scenario file, or one of the gallery by name (``primer/hello``).
+
+        ``overrides`` are ``PATH=VALUE`` texts. Raises :class:`ScenarioError`.
+        """
+        from kafkasim.scenario.gallery import locate
         from kafkasim.scenario.loader import load
 
-        return load(Path(path), overrides)
+        return load(locate(path) if isinstance(path, str) else path, overrides)
 
     @classmethod
     def loads(cls, text: str, overrides: Sequence[str] = (), name: str = "<text>") -> Scenario:
