@@ -51,9 +51,13 @@ def test_the_wheel_is_pure_and_carries_all_data(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    sources = {p.relative_to(ROOT).as_posix() for pattern in ["*.py", *DATA] for p in (ROOT / "kafkasim").rglob(pattern)}
+    sources = {
+        p.relative_to(ROOT).as_posix() for pattern in ["*.py", *DATA] for p in (ROOT / "kafkasim").rglob(pattern)
+    }
     assert not sources - names
-    scenarios = {f"kafkasim/gallery/{p.relative_to(ROOT / 'scenarios').as_posix()}" for p in (ROOT / "scenarios").rglob("*.yaml")}
+    scenarios = {
+        f"kafkasim/gallery/{p.relative_to(ROOT / 'scenarios').as_posix()}" for p in (ROOT / "scenarios").rglob("*.yaml")
+    }
     assert scenarios
     assert not scenarios - names
     assert not {name for name in names if name.startswith(("tests/", "benchmarks/", "docs/", "hatch_build"))}

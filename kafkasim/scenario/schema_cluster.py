@@ -165,7 +165,7 @@ Release = Annotated[Version, _ReleaseSchema]
 class Cluster(Strict):
     """The Kafka cluster and its ensemble."""
 
-    version: Release = Field(LATEST, description="Kafka release, such as \"3.9\".")
+    version: Release = Field(LATEST, description='Kafka release, such as "3.9".')
     brokers: Brokers = Field(default_factory=lambda: Brokers.model_validate({}))
     zookeeper: ZooKeeper = Field(default_factory=lambda: ZooKeeper.model_validate({}))
     network: Network = Field(default_factory=Network)
@@ -185,6 +185,3 @@ class Topic(Strict):
         None, description="Replicas of each partition by broker id, preferred leader first: {0: [1, 3]}."
     )
     config: Configs
-
-
-

@@ -86,7 +86,9 @@ def test_fifo_is_a_queue_with_one_channel(gaps: list[tuple[float, float]]) -> No
     assert ends == pytest.approx([end for _, end in expected])
     assert station.served == len(gaps)
     assert station.busy_s == pytest.approx(sum(services))
-    assert station.waiting_s == pytest.approx(sum(start - at for at, (start, _) in zip(arrivals, expected, strict=True)))
+    assert station.waiting_s == pytest.approx(
+        sum(start - at for at, (start, _) in zip(arrivals, expected, strict=True))
+    )
     assert station.present_s == pytest.approx(station.waiting_s + station.busy_s)
 
 
@@ -153,7 +155,9 @@ def test_pool_reset_and_pause() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 2), st.floats(0.001, 3), st.sampled_from([0.0, 0.0, 0.3])), min_size=1, max_size=40),
+    st.lists(
+        st.tuples(st.floats(0, 2), st.floats(0.001, 3), st.sampled_from([0.0, 0.0, 0.3])), min_size=1, max_size=40
+    ),
     st.integers(1, 4),
 )
 def test_worker_pool_is_a_queue_with_several_channels(jobs: list[tuple[float, float, float]], workers: int) -> None:

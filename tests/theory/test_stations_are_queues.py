@@ -43,7 +43,10 @@ def test_m_m_1(rho: float) -> None:
         services = streams.stream("services")
         waits.append(
             mean_wait(
-                FifoStation().serve, streams.stream("arrivals"), lambda draws=services: draws.exponential(SERVICE_S), lam
+                FifoStation().serve,
+                streams.stream("arrivals"),
+                lambda draws=services: draws.exponential(SERVICE_S),
+                lam,
             )
         )
     assert_agrees(waits, wait_m_m_c(lam, SERVICE_S, 1), precision=0.09)
