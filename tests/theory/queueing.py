@@ -31,7 +31,7 @@ def wait_m_g_1(lam: float, service_s: float, squared_variation: float) -> float:
 
 
 def wait_m_d_c(lam: float, service_s: float, channels: int) -> float:
-    """Mean wait in the queue of M/D/c (Crommelin): what is there a service later is what could not begin, and the new."""
+    """Mean wait in the queue of M/D/c (Crommelin): a service later there is what could not begin, and the new."""
     size = 400
     arrivals = stats.poisson.pmf(np.arange(size), lam * service_s)
     step = np.zeros((size, size))
