@@ -47,6 +47,7 @@ class Unanswered:
         self.batch = batch
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WaitingTimes:
     """Who can say since when the oldest record of a partition waits (the cluster implements it)."""
 

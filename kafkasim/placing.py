@@ -13,11 +13,14 @@ INITIAL_CONTROLLER_EPOCH = 1
 
 
 def make_topics(scenario: Scenario) -> Topics:
-    """All topics of a run: the scenario's, and ``__consumer_offsets`` when a group needs it."""
+    """All topics of a run: the scenario's, and ``__consumer_offsets``, which a settled cluster has.
+
+    It needs ``offsets.topic.replication.factor`` brokers; with fewer there cannot be one (nor a group).
+    """
     config = scenario.broker_config(scenario.cluster.brokers.ids[0])
     topics = Topics(int(config["min.insync.replicas"] or 1))
     names = sorted(scenario.topics)
-    if any(consumer.group for consumer in scenario.consumers):
+    if len(scenario.cluster.brokers.ids) >= int(config["offsets.topic.replication.factor"]):
         names = sorted([*names, OFFSETS_TOPIC])
     for name in names:
         if name == OFFSETS_TOPIC:

@@ -1,0 +1,117 @@
+"""Predicted beside measured: ``validation/broker-killed`` over many seeds beside a real cluster's trials.
+
+    python benchmarks/validity.py [--seeds 30]        # prints the table of docs/validity.md
+
+A row whose real median is 500 ms or more holds when the simulated median is within 15 % of it
+and the real median lies between the simulated 10th percentile - 100 ms and the 90th + 100 ms.
+Smaller ones are shown, not judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from kafkasim.scenario import Scenario
+from kafkasim.simulation import simulate
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT / "tests" / "reference" / "kafka_real_broker_killed.csv"
+SCENARIO = ROOT / "scenarios" / "validation" / "broker-killed.yaml"
+KILL_S, ELECT_S = 20.0, 85.0
+PACE_MS = 50.0
+LED = (0, 3)
+JUDGED_FROM_MS = 500.0
+
+
+def trial(seed: int) -> dict[str, float]:
+    """One simulated trial: every row of the table in milliseconds."""
+    summary: dict[str, Any] = simulate(Scenario.load(SCENARIO), seed).summary
+    rows = summary["timeline"]
+    gone = next(r["time_s"] for r in rows if r["event"] == "znode_deleted" and r["detail"] == "/brokers/ids/1")
+    led = next(r["time_s"] for r in rows if r["event"] == "leader_elected" and r["time_s"] >= gone)
+    figures = {
+        "id znode gone after the kill": (gone - KILL_S) * 1000,
+        "first new leader published after that": (led - gone) * 1000,
+    }
+    for acks, topic in (("all", "a"), ("1", "b")):
+        for kind, partitions in (("led", LED), ("followed", (1, 2, 4, 5))):
+            name = f"acks={acks} {kind}"
+            figures[f"gap {name}"] = gap(summary, "produce", topic, partitions, KILL_S, ELECT_S)
+            figures[f"consumer gap {name}"] = gap(summary, "consume", topic, partitions, KILL_S, ELECT_S)
+        figures[f"later preferred election gap acks={acks}"] = gap(summary, "produce", topic, LED, ELECT_S, 120.0)
+    figures["lost"] = summary["ledger"]["acknowledged_lost"]
+    return figures
+
+
+def gap(summary: dict[str, Any], kind: str, topic: str, partitions: tuple[int, ...], low: float, high: float) -> float:
+    """The longest time (ms) without a completion on one of ``partitions`` that began in [low, high).
+
+    A row of unavailability begins when the oldest waiting record was intended; the completion
+    before it was one pace earlier.  Without a row the gap is below the threshold: the pace.
+    """
+    lengths = [
+        row["duration_s"] * 1000
+        for row in summary["unavailability"]
+        if row["kind"] == kind and row["topic"] == topic and row["partition"] in partitions
+        and low - 0.1 <= row["from_s"] < high
+    ]  # fmt: skip
+    return max(lengths, default=0.0) + PACE_MS
+
+
+def rank(values: list[float], share: float) -> float:
+    """A percentile by nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def table(seeds: int, workers: int = 2) -> list[dict[str, Any]]:
+    """All rows with their verdicts."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        trials = list(pool.map(trial, range(1, seeds + 1)))
+    rows: list[dict[str, Any]] = []
+    with REAL.open(encoding="utf-8") as file:
+        for real in csv.DictReader(file):
+            values = [one[real["row"]] for one in trials]
+            measured = float(real["real_median_ms"])
+            low, middle, high = rank(values, 0.1), median(values), rank(values, 0.9)
+            verdict = "shown"
+            if measured >= JUDGED_FROM_MS:
+                holds = abs(middle / measured - 1) <= 0.15 and low - 100 <= measured <= high + 100
+                verdict = "holds" if holds else "misses"
+            rows.append(
+                {"row": real["row"], "real": [float(real[f"real_{n}_ms"]) for n in ("min", "median", "max")],
+                 "simulated": [low, middle, high], "ratio": middle / measured, "verdict": verdict}
+            )  # fmt: skip
+    rows.append({"row": "lost records a trial", "real": [0, 0, 1], "verdict": "shown", "ratio": None,
+                 "simulated": [rank([t["lost"] for t in trials], q) for q in (0.1, 0.5, 0.9)]})  # fmt: skip
+    return rows
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The table of the docs."""
+    lines = [
+        "| row (ms) | real min / median / max | simulated p10 / median / p90 | ratio | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        real = " / ".join(f"{value:.0f}" for value in row["real"])
+        simulated = " / ".join(f"{value:.0f}" for value in row["simulated"])
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        lines.append(f"| {row['row']} | {real} | {simulated} | {ratio} | {row['verdict']} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=30)
+    print(markdown(table(parser.parse_args().seeds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""``validation/broker-killed`` beside a real cluster's trials (see docs/validity.md)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+validity = pytest.importorskip("validity")
+
+KNOWN_MISSES = {
+    # The real cluster needed some 0.2 s more for any leader move: its acks=1 row, which waits for no follower, has
+    # 239 ms where the simulation has one record's pace; two busy cores, not a step of the protocol.
+    "later preferred election gap acks=all",
+}
+
+
+def test_three_seeds_lie_where_real_trials_lie():
+    rows = {row["row"]: row for row in validity.table(3)}
+    for name, row in rows.items():
+        if row["verdict"] == "shown" or name in KNOWN_MISSES:
+            continue
+        low, _, high = row["real"]
+        assert all(low - 1500 <= value <= high + 1500 for value in row["simulated"]), name
+    stall = rows["later preferred election gap acks=all"]["simulated"]
+    assert all(value < 1700 for value in stall)
+    assert rows["lost records a trial"]["simulated"][0] <= 1
+
+
+@pytest.mark.full
+def test_thirty_seeds_hold():
+    verdicts = {row["row"]: row["verdict"] for row in validity.table(30)}
+    missed = {name for name, verdict in verdicts.items() if verdict == "misses"}
+    assert missed == KNOWN_MISSES
