@@ -93,6 +93,7 @@ def test_both_builds_give_the_same_bytes(scenario: str, overrides: list[str], tm
             command += ["--set", override]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert done.returncode in (0, 1), done.stderr  # a shortened run may miss what its file expects
+        assert "Traceback" not in done.stderr, done.stderr
         version = subprocess.run(
             [python, "-c", MAIN, "--version"], capture_output=True, text=True, cwd=tmp_path, check=False
         )
