@@ -104,19 +104,9 @@ class SocketServer(Server):
             connection.in_processing = False
             connection.ready_at = at
         else:
-            # FifoStation.serve, in line: every request comes by here.
             processor = self.processors[connection.processor]
-            service_s = self._write_s
-            start = processor.free_at
-            if start > at:
-                processor.waiting_s += start - at
-                written = start + service_s
-            else:
-                service_s += self._wake_up_s
-                written = at + service_s
-            processor.free_at = written
-            processor.busy_s += service_s
-            processor.served += 1
+            service_s = self._write_s if processor.free_at > at else self._write_s + self._wake_up_s
+            written = processor.serve(at, service_s)
             connection.in_processing = False
             connection.ready_at = connection.respond(request, written)
         if connection.backlog:
@@ -136,20 +126,9 @@ class SocketServer(Server):
 
     def _read(self, request: Request, connection: Connection, at: float) -> None:
         connection.in_processing = True
-        # FifoStation.serve, in line: every request comes by here.
         processor = self.processors[connection.processor]
-        service_s = self._read_s
-        start = processor.free_at
-        if start > at:
-            processor.waiting_s += start - at
-            read = start + service_s
-        else:
-            service_s += self._wake_up_s
-            read = at + service_s
-        processor.free_at = read
-        processor.busy_s += service_s
-        processor.served += 1
-        self.handlers.submit(request, read)
+        service_s = self._read_s if processor.free_at > at else self._read_s + self._wake_up_s
+        self.handlers.submit(request, processor.serve(at, service_s))
 
     def _next(self, connection: Connection) -> None:
         if connection.backlog and not connection.in_processing:

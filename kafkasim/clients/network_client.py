@@ -37,9 +37,7 @@ class NetworkClient(MetadataUpdater):
     """All connections of one client process.
 
     Node ids are broker ids, ``2147483647 - id`` for a coordinator's own connection, and
-    negative ones below -1 for the bootstrap servers.  ``unanswered`` are requests without an
-    answer (acks=0) that are still being written, ``aborted`` those of a connection closed here;
-    beyond ``timeout_check_ms`` on the clock a request may have timed out (not promised to be tight).
+    negative ones below -1 for the bootstrap servers.
     """
 
     def __init__(
@@ -61,9 +59,9 @@ class NetworkClient(MetadataUpdater):
             scheduler, network, streams, name, host, directory, bootstrap, settings, wake, clock, monitor, client
         )
         self.writes: int = 0
-        self.unanswered: list[Request] = []
-        self.aborted: list[Request] = []
-        self.timeout_check_ms: int = UNLIMITED
+        self._unanswered: list[Request] = []
+        self._aborted: list[Request] = []
+        self._timeout_check_ms: int = UNLIMITED
 
     # -- sending
 
@@ -73,17 +71,6 @@ class NetworkClient(MetadataUpdater):
 
     def ready_at_ms(self, state: NodeConnection, now_ms: int) -> bool:
         """:meth:`ready` with the clock already read."""
-        # _update_due and _sendable for the common case in line: the sender asks before every request.
-        metadata = self.metadata
-        if (
-            not metadata.need_full
-            and not metadata.need_partial
-            and metadata.last_success_ms + self._metadata_max_age_ms > now_ms
-            and state.state == READY
-            and state.throttled_until_ms <= now_ms
-            and len(state.in_flight) < self.settings.max_in_flight
-        ):
-            return True
         if not self._update_due(now_ms) and self._sendable(state, now_ms):
             return True
         if self._can_connect(state, now_ms):
@@ -120,10 +107,10 @@ class NetworkClient(MetadataUpdater):
         self.in_flight += 1
         self.writes += 1
         deadline_ms = now_ms + int(request.timeout_s * 1000.0)
-        if deadline_ms < self.timeout_check_ms:
-            self.timeout_check_ms = deadline_ms
+        if deadline_ms < self._timeout_check_ms:
+            self._timeout_check_ms = deadline_ms
         if not request.expects_response:
-            self.unanswered.append(request)
+            self._unanswered.append(request)
         connection.send(request, at)
 
     def has_in_flight(self, node: int) -> bool:
@@ -146,11 +133,11 @@ class NetworkClient(MetadataUpdater):
 
     def readable(self) -> bool:
         """Whether a poll would find something now."""
-        return bool(self.news) or bool(self.aborted)
+        return bool(self._news) or bool(self._aborted)
 
     def has_unanswered(self) -> bool:
         """Whether a request without an answer (acks=0) is still being written."""
-        return bool(self.unanswered)
+        return bool(self._unanswered)
 
     def update_metadata(self, now: float) -> int:
         """Send a metadata request if one is due; returns how long (ms) a poll may sleep."""
@@ -192,35 +179,26 @@ class NetworkClient(MetadataUpdater):
 
     def handle_at_ms(self, now: float, now_ms: int) -> bool:
         """:meth:`handle` with the clock already read."""
-        if (
-            not self.news
-            and not self.aborted
-            and not self.unanswered
-            and now_ms <= self.setup_check_ms
-            and now_ms <= self.timeout_check_ms
-        ):
-            return False
         completed: list[Request] = []
-        if self.aborted:
-            completed = self.aborted
-            self.aborted = []
+        if self._aborted:
+            completed = self._aborted
+            self._aborted = []
             self._complete(completed)
             return True
-        if self.unanswered:
+        if self._unanswered:
             completed = self._written(now)
         busy = bool(completed)
-        if self.news:
+        if self._news:
             busy = True
             self._take_news(completed, now, now_ms)
-        if now_ms > self.setup_check_ms:
+        if now_ms > self._setup_check_ms:
             self._check_setups(completed, now_ms)
-        if now_ms > self.timeout_check_ms:
+        if now_ms > self._timeout_check_ms:
             self._check_timeouts(completed, now_ms)
-        for request in completed:
-            done = request.done
-            if done is not None:
-                done(request)
-        return busy or bool(completed)
+        if completed:
+            self._complete(completed)
+            return True
+        return busy
 
     def _complete(self, completed: list[Request]) -> None:
         for request in completed:
@@ -232,7 +210,7 @@ class NetworkClient(MetadataUpdater):
         """Requests without an answer (acks=0) are complete once they are in the socket."""
         completed: list[Request] = []
         waiting: list[Request] = []
-        for request in self.unanswered:
+        for request in self._unanswered:
             if request.sent_at > now:
                 waiting.append(request)
                 continue
@@ -243,40 +221,32 @@ class NetworkClient(MetadataUpdater):
                 in_flight.remove(request)
                 self.in_flight -= 1
                 completed.append(request)
-        self.unanswered = waiting
+        self._unanswered = waiting
         return completed
 
     def _take_news(self, completed: list[Request], now: float, now_ms: int) -> None:
-        news = self.news
-        self.news = []
+        news = self._news
+        self._news = []
         if len(news) > 1:
             news.sort(key=_id_of)
-        changed: list[NodeConnection] = []
+        lost: list[NodeConnection] = []
+        opened: list[NodeConnection] = []
         for state in news:
-            received = state.received
-            if received:
-                request = received.popleft()
+            if state.received:
+                request = state.received.popleft()
                 state.in_flight.popleft()
                 self.in_flight -= 1
-                if request.internal or request.throttle_ms > 0:
-                    self._receive(state, request, completed, now_ms)
-                else:
-                    completed.append(request)
-                if received or state.lost:
-                    self.news.append(state)
+                self._receive(state, request, completed, now_ms)
+                if state.received or state.lost:
+                    self._news.append(state)
                     continue
-            elif state.lost or state.opened:
-                changed.append(state)
+            elif state.lost:
+                lost.append(state)
+            elif state.opened:
+                opened.append(state)
             state.has_news = False
-        if changed:
-            self._take_changes(changed, completed, now, now_ms)
-
-    def _take_changes(self, changed: list[NodeConnection], completed: list[Request], now: float, now_ms: int) -> None:
-        """Connections that broke, then those that are open now."""
-        opened = [state for state in changed if not state.lost]
-        for state in changed:
-            if state.lost:
-                self._disconnected(state, now_ms, NETWORK_EXCEPTION, completed)
+        for state in lost:
+            self._disconnected(state, now_ms, NETWORK_EXCEPTION, completed)
         for state in opened:
             state.opened = False
             state.state = CHECKING
@@ -319,7 +289,7 @@ class NetworkClient(MetadataUpdater):
             return
         now_ms = self._clock.ms(self._scheduler.now)
         self._close(state)
-        self._cancel(state, NETWORK_EXCEPTION, self.aborted, now_ms)
+        self._cancel(state, NETWORK_EXCEPTION, self._aborted, now_ms)
         self._mark_disconnected(state, now_ms)
         self._wake()
 
@@ -330,9 +300,9 @@ class NetworkClient(MetadataUpdater):
             self._close(state)
             state.in_flight.clear()
             state.received.clear()
-        self.news.clear()
-        self.aborted.clear()
-        self.unanswered.clear()
+        self._news.clear()
+        self._aborted.clear()
+        self._unanswered.clear()
         self.in_flight = 0
 
     def crash(self) -> None:
@@ -364,18 +334,17 @@ class NetworkClient(MetadataUpdater):
 
     def next_timeout_ms(self) -> int:
         """The clock's reading beyond which something has timed out (an upper bound is not promised to be tight)."""
-        timeout_ms = self.timeout_check_ms
-        return timeout_ms if timeout_ms < self.setup_check_ms else self.setup_check_ms
+        return min(self._timeout_check_ms, self._setup_check_ms)
 
     def _check_setups(self, completed: list[Request], now_ms: int) -> None:
-        self.setup_check_ms = UNLIMITED
+        self._setup_check_ms = UNLIMITED
         for state in sorted(self._nodes.values(), key=_id_of):
             if state.state != CONNECTING:
                 continue
             if now_ms - state.last_attempt_ms > state.setup_timeout_ms:
                 self._disconnected(state, now_ms, self._timeout_error(), completed)
             else:
-                self.setup_check_ms = min(self.setup_check_ms, state.last_attempt_ms + state.setup_timeout_ms)
+                self._setup_check_ms = min(self._setup_check_ms, state.last_attempt_ms + state.setup_timeout_ms)
 
     def _check_timeouts(self, completed: list[Request], now_ms: int) -> None:
         earliest_ms = UNLIMITED
@@ -391,7 +360,7 @@ class NetworkClient(MetadataUpdater):
                 late.append(state)
             else:
                 earliest_ms = min(earliest_ms, node_earliest_ms)
-        self.timeout_check_ms = earliest_ms
+        self._timeout_check_ms = earliest_ms
         for state in late:
             self._disconnected(state, now_ms, self._timeout_error(), completed)
 

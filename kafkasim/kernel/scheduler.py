@@ -10,7 +10,7 @@ anything that a hash or an address could change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any, Final
 
 URGENT: Final = 0
@@ -20,27 +20,20 @@ NORMAL: Final = 1
 LATE: Final = 2
 """After everything else of the same instant (a thread that looks at what has arrived)."""
 
-MARK: Final = -1
-"""Instead of a sequence number: where a run ends."""
-
 Callback = Callable[[Any], None]
 
 
 class Scheduler:
     """Time and the order of what happens.
 
-    ``now`` is in seconds.
+    ``now`` is in seconds.  ``events`` counts executed entries (benchmarks divide by it).
     """
 
     def __init__(self, initial_time: float = 0.0) -> None:
         self.now: float = initial_time
+        self.events: int = 0
         self._sequence: int = 0
         self._heap: list[tuple[float, int, int, Callback, Any]] = []
-
-    @property
-    def events(self) -> int:
-        """Executed entries (benchmarks divide by it): what was planned and is planned no more."""
-        return self._sequence - len(self._heap)
 
     def call_at(self, time: float, function: Callback, argument: Any) -> None:
         """Call ``function(argument)`` at ``time`` (s), at normal priority.
@@ -73,32 +66,28 @@ class Scheduler:
         """Execute the next entry; ``IndexError`` when there is none."""
         time, _, _, function, argument = heappop(self._heap)
         self.now = time
+        self.events += 1
         function(argument)
 
     def run_until(self, time: float) -> None:
         """Execute every entry strictly before ``time``, and urgent ones at it; then it is ``time``."""
         heap = self._heap
-        # A mark in the heap ends the run, so that no entry has to be compared with ``time``: no entry at
-        # ``time`` but the urgent ones sorts before it.
-        mark = (time, NORMAL, MARK, _nothing, None)
-        heappush(heap, mark)
+        events = 0
         try:
-            while True:
-                self.now, _, sequence, function, argument = heappop(heap)
-                if sequence == MARK:
-                    return
-                function(argument)
-        except BaseException:
-            heap.remove(mark)
-            heapify(heap)
-            raise
+            while heap:
+                entry = heap[0]
+                if entry[0] >= time and (entry[0] > time or entry[1] != URGENT):
+                    break
+                heappop(heap)
+                self.now = entry[0]
+                events += 1
+                entry[3](entry[4])
+        finally:
+            self.events += events
+        self.now = time
 
     def drain(self) -> None:
         """Execute entries until none is left (or a callback raises)."""
         heap = self._heap
         while heap:
             self.step()
-
-
-def _nothing(_: Any) -> None:
-    """What the mark at the end of a run would call."""
