@@ -11,8 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 validity = pytest.importorskip("validity")
 
 KNOWN_MISSES = {
-    # The real cluster needed some 0.2 s more for any leader move: its acks=1 row, which waits for no follower, has
-    # 239 ms where the simulation has one record's pace; two busy cores, not a step of the protocol.
+    # Load and the assumed cost of applying a LeaderAndIsr are candidates; not explained (docs/validity.md).
     "later preferred election gap acks=all",
 }
 
