@@ -47,6 +47,28 @@ class Unanswered:
         self.batch = batch
 
 
+class Produced:
+    """What a producer instance feels of one partition: looked up once a leader."""
+
+    def __init__(self, leader: int, recorder: LatencyRecorder, tracker: Availability) -> None:
+        self.leader: int = leader
+        self.recorder = recorder
+        self.tracker = tracker
+
+
+class Delivered:
+    """What a member feels of one stream's records in one partition: looked up once a leader."""
+
+    def __init__(
+        self, leader: int, account: GroupAccount, recorder: LatencyRecorder, counter: Counter, tracker: Availability
+    ) -> None:
+        self.leader: int = leader
+        self.account = account
+        self.recorder = recorder
+        self.counter = counter
+        self.tracker = tracker
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class WaitingTimes:
     """Who can say since when the oldest record of a partition waits (the cluster implements it)."""
@@ -131,7 +153,7 @@ class BrokerCollector(BrokerMonitor):
         self.paced: list[bool] = []
         self._records_in: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
         self._bytes_in: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
-        self._commits: dict[tuple[int, int], list[LatencyRecorder | None]] = {}
+        self._commits: list[dict[int, dict[int, LatencyRecorder]]] = [{} for _ in range(len(topics))]
         self._bytes_out: list[dict[int, Counter]] = [{} for _ in range(len(topics))]
 
     def add_stream(self, paced: bool) -> None:
@@ -163,12 +185,10 @@ class BrokerCollector(BrokerMonitor):
         stream = batch.stream
         if stream < 0:
             return
-        recorders = self._commits.get((partition.tp.index, broker_id))
+        recorders = self._commits[partition.tp.index].get(broker_id)
         if recorders is None:
-            recorders = self._commits[partition.tp.index, broker_id] = []
-        while len(recorders) <= stream:
-            recorders.append(None)
-        recorder = recorders[stream]
+            recorders = self._commits[partition.tp.index][broker_id] = {}
+        recorder = recorders.get(stream)
         if recorder is None:
             account = self._ledger.streams[stream]
             recorder = recorders[stream] = self._latency.recorder(
@@ -306,11 +326,9 @@ class ClientCollector(ClientMonitor):
         self._timeline = timeline
         self._board = board
         self._waiting = waiting
-        self._produce: list[list[LatencyRecorder | None]] = []
-        self._end_to_end: list[dict[int, LatencyRecorder]] = []
-        self._recorder_leader: list[list[int]] = []
+        self._produced: list[list[Produced | None]] = []
+        self._delivered: list[dict[int, Delivered]] = []
         self._outages: list[list[Availability | None]] = []
-        self._accounts: list[list[GroupAccount | None]] = []
         self._records_out: list[list[Counter | None]] = []
         self._thresholds: list[float] = []
         self._paced = paced
@@ -326,11 +344,9 @@ class ClientCollector(ClientMonitor):
         count = len(self._topics)
         self.clients.append(Client(number, actor, name, kind, paced))
         self.failures.append([])
-        self._produce.append([None] * count)
-        self._end_to_end.append({})
-        self._recorder_leader.append([-2] * count)
+        self._produced.append([None] * count)
+        self._delivered.append({})
         self._outages.append([None] * count)
-        self._accounts.append([])
         self._records_out.append([None] * count)
         self._thresholds.append(threshold_s)
         self._acks.append(acks)
@@ -342,24 +358,26 @@ class ClientCollector(ClientMonitor):
         """The callbacks of all records of ``batch`` run now, without error."""
         self._ledger.streams[batch.stream].acknowledge(batch.first, batch.first + batch.count)
         index = tp.index
-        if self._acks[client] == "0" and batch.base_offset < 0:
+        if batch.base_offset < 0 and self._acks[client] == "0":
             target = self._waiting.target(client, tp)
             self._unanswered[batch.stream, batch.first] = Unanswered(client, target, batch)
         leader = self._board.leaders[index]
-        recorder = self._produce[client][index]
-        if recorder is None or self._recorder_leader[client][index] != leader:
-            who = self.clients[client]
-            recorder = self._latency.recorder(tp.topic, "produce", who.name, leader if leader >= 0 else None, who.paced)
-            self._produce[client][index] = recorder
-            self._recorder_leader[client][index] = leader
-        recorder.record(now, batch.first_time, batch.last_time, batch.count)
-        tracker = self._outages[client][index]
-        if tracker is None:
-            tracker = self._tracker(client, tp)
+        produced = self._produced[client][index]
+        if produced is None or produced.leader != leader:
+            produced = self._begin_produced(client, tp, leader)
+        produced.recorder.record(now, batch.first_time, batch.last_time, batch.count)
+        tracker = produced.tracker
         if now - tracker.last_s <= tracker.threshold_s:
             tracker.last_s = now
         else:
             self._after_a_gap(tracker, client, tp, batch.first_time, now)
+
+    def _begin_produced(self, client: int, tp: TopicPartition, leader: int) -> Produced:
+        who = self.clients[client]
+        broker = leader if leader >= 0 else None
+        recorder = self._latency.recorder(tp.topic, "produce", who.name, broker, who.paced)
+        produced = self._produced[client][tp.index] = Produced(leader, recorder, self._tracker(client, tp))
+        return produced
 
     def failed(self, client: int, tp: TopicPartition, batch: RecordBatch, error: int, now: float) -> None:
         """The callbacks of all records of ``batch`` run now with an error."""
@@ -421,48 +439,40 @@ class ClientCollector(ClientMonitor):
         stream = batch.stream
         if stream < 0:
             return
-        accounts = self._accounts[client]
-        while len(accounts) <= stream:
-            accounts.append(None)
-        account = accounts[stream]
-        if account is None:
-            account = accounts[stream] = self._ledger.streams[stream].group(self.clients[client].name)
+        leaders = self._board.leaders
+        index = tp.index
+        leader = leaders[index]
+        key = stream * len(leaders) + index
+        delivered = self._delivered[client].get(key)
+        if delivered is None or delivered.leader != leader:
+            delivered = self._delivered[client][key] = self._begin_delivered(client, tp, stream, leader)
         first = batch.first + low
         count = high - low
-        account.deliver(first, first + count)
-        index = tp.index
-        leader = self._board.leaders[index]
-        key = stream * 4096 + (leader + 1 if leader < 4095 else 4095)
-        recorder = self._end_to_end[client].get(key)
-        if recorder is None:
-            recorder = self._make_end_to_end(client, tp, stream, leader, key)
+        delivered.account.deliver(first, first + count)
         first_time = batch.first_time
         last_time = batch.last_time
         if count != batch.count:
             spacing = (last_time - first_time) / (batch.count - 1)
             last_time = first_time + spacing * (high - 1)
             first_time += spacing * low
-        recorder.record(now, first_time, last_time, count)
-        counter = self._records_out[client][index]
-        if counter is None:
-            counter = self._records_out[client][index] = self._series.traffic(
-                "records_out_per_s", tp.topic, self.clients[client].name, None
-            )
-        counter.total += count
-        tracker = self._outages[client][index]
-        if tracker is None:
-            tracker = self._tracker(client, tp)
+        delivered.recorder.record(now, first_time, last_time, count)
+        delivered.counter.total += count
+        tracker = delivered.tracker
         if now - tracker.last_s <= tracker.threshold_s:
             tracker.last_s = now
         else:
             self._after_a_gap(tracker, client, tp, first_time, now)
 
-    def _make_end_to_end(self, client: int, tp: TopicPartition, stream: int, leader: int, key: int) -> LatencyRecorder:
-        recorder = self._latency.recorder(
-            tp.topic, "end_to_end", self.clients[client].name, leader if leader >= 0 else None, self._paced[stream]
-        )
-        self._end_to_end[client][key] = recorder
-        return recorder
+    def _begin_delivered(self, client: int, tp: TopicPartition, stream: int, leader: int) -> Delivered:
+        name = self.clients[client].name
+        account = self._ledger.streams[stream].group(name)
+        broker = leader if leader >= 0 else None
+        recorder = self._latency.recorder(tp.topic, "end_to_end", name, broker, self._paced[stream])
+        counter = self._records_out[client][tp.index]
+        if counter is None:
+            counter = self._series.traffic("records_out_per_s", tp.topic, name, None)
+            self._records_out[client][tp.index] = counter
+        return Delivered(leader, account, recorder, counter, self._tracker(client, tp))
 
     def assigned(self, client: int, partitions: list[TopicPartition], generation: int, now: float, cause: int) -> None:
         """A member has got (or chosen) its partitions."""

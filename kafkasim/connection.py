@@ -79,7 +79,7 @@ class Directory:
 class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.
 
-    ``cause`` is the timeline row that broke it (0: none).
+    ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none).
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Connection:
         self.session: object | None = None
         self._scheduler = network.scheduler
         self._up = network.channel(client_host, server_host, f"{name}/up", server.receive)
-        self._down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)
+        self.down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)
 
     def open(self) -> None:
         """Send the SYN; the owner hears of success or refusal one round trip later."""
@@ -119,14 +119,14 @@ class Connection:
     def respond(self, request: Request, at: float) -> float:
         """The server writes a response at ``at``; returns when its last bit has left."""
         request.size_bytes = request.response_bytes
-        return self._down.send(request, at)
+        return self.down.send(request, at)
 
     def close(self) -> None:
         """The client closes (or its process dies): no response reaches it any more."""
         if self.state == CLOSED:
             return
         self.state = CLOSED
-        self._down.closed = True
+        self.down.closed = True
         self._scheduler.call_at(self._up.signal_at(self._scheduler.now), self._fin, None)
 
     def reset(self, cause: int) -> None:
@@ -134,12 +134,12 @@ class Connection:
         self._up.closed = True
         self.cause = cause
         self.backlog.clear()
-        self._scheduler.call_at(self._down.signal_at(self._scheduler.now), self._lost, None)
+        self._scheduler.call_at(self.down.signal_at(self._scheduler.now), self._lost, None)
 
     def _syn(self, _: None) -> None:
         now = self._scheduler.now
-        back = self._down.signal_at(now)
-        if self.server.listens() and not self._down.closed:
+        back = self.down.signal_at(now)
+        if self.server.listens() and not self.down.closed:
             self.server.accept(self)
             self._scheduler.call_at(back, self._opened, None)
         else:
@@ -158,7 +158,7 @@ class Connection:
     def _lost(self, _: None) -> None:
         if self.state != CLOSED:
             self.state = CLOSED
-            self._down.closed = True
+            self.down.closed = True
             self.owner.connection_lost(self)
 
     def _fin(self, _: None) -> None:

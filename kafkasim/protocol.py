@@ -157,10 +157,8 @@ class RecordBatch:
     changed, so all replicas share the object; a retry that is appended again is a copy.
     """
 
-    base_offset: int = -1
     leader_epoch: int = -1
     appended_at: float = 0.0
-    committed: bool = False
 
     def __init__(
         self,
@@ -183,6 +181,8 @@ class RecordBatch:
         self.producer_id: int = producer_id
         self.producer_epoch: int = producer_epoch
         self.base_sequence: int = base_sequence
+        self.base_offset: int = -1
+        self.committed: bool = False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -194,7 +194,8 @@ class Request(Message):
     network client when the response has been read; ``failed`` is an error number when the
     connection ended first (NETWORK_EXCEPTION, or REQUEST_TIMED_OUT by the client).
     ``throttle_ms`` is the answer's throttle time; ``throttled_ms`` what other answers' throttle
-    times add to this request's time-out.
+    times add to this request's time-out.  ``parked_until`` is the deadline (s) of a request that waits
+    in a purgatory, else 0.
     """
 
     api: int
@@ -214,6 +215,7 @@ class Request(Message):
     internal: bool = False
     throttle_ms: int = 0
     throttled_ms: int = 0
+    parked_until: float = 0.0
     done: Callable[[Request], None] | None = None
 
     def __init__(self, api: int, size_bytes: int, body: Any = None, cause: int = 0) -> None:
@@ -226,16 +228,16 @@ class Request(Message):
 class ProducePartition:
     """One partition of a Produce request and, on the way back, its answer."""
 
-    error: int = 0
-    base_offset: int = -1
     required_offset: int = 0
     leader_hint: int = -1
     leader_epoch_hint: int = -1
-    acknowledged: bool = False
 
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
         self.tp = tp
         self.batch = batch
+        self.error: int = NONE
+        self.base_offset: int = -1
+        self.acknowledged: bool = False
 
 
 class ProduceRequest(Request):
@@ -286,8 +288,10 @@ class FetchRequest(Request):
     ``changed`` are the partitions whose fetch offset or epoch is new since the session's
     last request (an incremental fetch names only those); ``session`` are all of it.
     The server answers in ``answered``: the partitions with data, an error or a new high
-    watermark.  ``forgotten`` leave the session.
+    watermark, ``answered_bytes`` of data.  ``forgotten``, if there are any, leave the session.
     """
+
+    answered_bytes: int = 0
 
     def __init__(
         self,
@@ -304,7 +308,7 @@ class FetchRequest(Request):
         self.replica_id: int = replica_id
         self.session = session
         self.changed = changed
-        self.forgotten: list[FetchPartition] = []
+        self.forgotten: list[FetchPartition] | None = None
         self.max_wait_s: float = max_wait_s
         self.min_bytes: int = min_bytes
         self.max_bytes: int = max_bytes

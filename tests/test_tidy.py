@@ -47,8 +47,10 @@ LINES = 400
 LONG = {
     "broker/broker.py": 450,
     "broker/replica_manager.py": 720,
+    "clients/accumulator.py": 410,
     "clients/consumer.py": 420,
-    "clients/sender.py": 420,
+    "clients/network_client.py": 430,
+    "clients/sender.py": 440,
     "collectors.py": 530,
     "controller/controller.py": 430,
     "metrics/latency.py": 470,

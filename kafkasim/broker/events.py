@@ -11,7 +11,8 @@ from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.offsets_store import OffsetsBatch, OffsetsRecord, OffsetsStore
 from kafkasim.broker.partition import LEADER, Partition
-from kafkasim.broker.replica_manager import ReplicaListener, ReplicaManager
+from kafkasim.broker.replica_listener import ReplicaListener
+from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import ERROR_NAMES, RecordBatch, Request, TopicPartition
 

@@ -155,11 +155,12 @@ class ReplicaFetcher(ConnectionOwner):
         if generation != self._generation:
             return
         now = self._scheduler.now
-        for followed in self._fresh:
-            if not followed.failed:
-                self._session[followed.fetch.tp.index] = followed.fetch
-                self._changed.append(followed.fetch)
-        self._fresh.clear()
+        if self._fresh:
+            for followed in self._fresh:
+                if not followed.failed:
+                    self._session[followed.fetch.tp.index] = followed.fetch
+                    self._changed.append(followed.fetch)
+            self._fresh.clear()
         if self._delayed:
             self._end_delays(now)
         if not self._session:
@@ -210,17 +211,19 @@ class ReplicaFetcher(ConnectionOwner):
 
     def _send(self, connection: Connection, now: float) -> None:
         changed = self._changed
+        forgotten = self._forgotten
         size = FETCH_REQUEST_BASE_BYTES
-        if changed or self._forgotten:
-            size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(self._forgotten))
+        if changed or forgotten:
+            size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
         settings = self.settings
         request = FetchRequest(
             size, self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
             settings.response_max_bytes,
         )  # fmt: skip
-        request.forgotten = self._forgotten
+        if forgotten:
+            request.forgotten = forgotten
+            self._forgotten = []
         self._changed = []
-        self._forgotten = []
         self.requests += 1
         connection.send(request, now)
 
@@ -268,14 +271,11 @@ class ReplicaFetcher(ConnectionOwner):
         if not isinstance(request, FetchRequest):
             raise AssertionError("a fetcher only fetches")
         now = self._scheduler.now
-        size = 0
-        for fetch in request.answered:
-            size += fetch.bytes
         settings = self.settings
         service_s = (
             settings.fetch_s
             + settings.wake_up_s
-            + settings.per_byte_s * size
+            + settings.per_byte_s * request.answered_bytes
             + settings.per_session_partition_s * len(self._session)
         )
         self.busy_s += service_s
@@ -289,12 +289,12 @@ class ReplicaFetcher(ConnectionOwner):
             return
         now = self._scheduler.now
         synced_at = now
+        known = self.followed
         for fetch in request.answered:
-            followed = self.followed.get(fetch.tp.index)
-            if followed is None or followed.fetch is not fetch or followed.failed:
+            followed = known.get(fetch.tp.index)
+            if followed is None or followed.fetch is not fetch:
                 _empty(fetch)
-                continue
-            if fetch.error != NONE or fetch.diverging_end_offset >= 0:
+            elif fetch.error != NONE or fetch.diverging_end_offset >= 0:
                 self._process_refusal(followed, now)
             else:
                 synced_at = self._process_data(followed, synced_at)
@@ -311,23 +311,24 @@ class ReplicaFetcher(ConnectionOwner):
         if partition.role != FOLLOWER:
             _empty(fetch)
             return at
-        size = 0
-        for batch in fetch.batches:
-            if log.assign_epoch(batch.leader_epoch, batch.base_offset):
-                at = self.host.disk.fsync(at)
+        batches = fetch.batches
+        for batch in batches:
+            if not log.epochs or batch.leader_epoch > log.epochs[-1]:
+                if log.assign_epoch(batch.leader_epoch, batch.base_offset):
+                    at = self.host.disk.fsync(at)
             log.append(batch)
-            size += batch.size_bytes
         high_watermark = fetch.high_watermark
         end = log.log_end_offset
         if high_watermark > end:
             high_watermark = end
         if high_watermark >= 0:
             partition.high_watermark = high_watermark
-        if size:
+        fetch.bytes = 0
+        if batches:
             fetch.fetch_offset = end
             fetch.last_fetched_epoch = log.epochs[-1]
             self._changed.append(fetch)
-        _empty(fetch)
+            batches.clear()
         return at
 
     def _process_refusal(self, followed: FollowedPartition, now: float) -> None:

@@ -23,6 +23,8 @@ from kafkasim.protocol import (
 
 REMEMBERED_BATCHES: Final = 5
 """ProducerStateEntry.NUM_BATCHES_TO_RETAIN."""
+SEQUENCES: Final = 1 << 31
+"""Sequence numbers begin again at 0 after 2147483647."""
 UNDEFINED_EPOCH: Final = -1
 
 
@@ -47,30 +49,40 @@ class PartitionLog:
         self.epoch_starts: list[int] = []
         self.segments: list[tuple[int, int]] = [(0, 0)]
         self.locked_until: float = 0.0
+        self._roll_beyond_bytes: int = segment_bytes
         self._producers: dict[int, list[RecordBatch]] = {}
 
     # ---- writing
 
     def append(self, batch: RecordBatch) -> None:
         """Append a batch whose ``base_offset`` and ``leader_epoch`` are set (leader and follower alike)."""
-        if batch.base_offset != self.log_end_offset:
-            raise AssertionError(f"{self.tp}: append at {batch.base_offset}, log ends at {self.log_end_offset}")
+        offset = batch.base_offset
+        if offset != self.log_end_offset:
+            raise AssertionError(f"{self.tp}: append at {offset}, log ends at {self.log_end_offset}")
         size = self.size_bytes
-        if size - self.segments[-1][1] > self.segment_bytes - batch.size_bytes and size > self.segments[-1][1]:
-            self.segments.append((batch.base_offset, size))
+        grown = size + batch.size_bytes
+        if grown > self._roll_beyond_bytes:
+            self._roll(offset, size)
         self.batches.append(batch)
-        self.offsets.append(batch.base_offset)
+        self.offsets.append(offset)
         self.positions.append(size)
-        self.size_bytes = size + batch.size_bytes
-        self.log_end_offset = batch.base_offset + batch.count
-        if batch.producer_id >= 0:
-            remembered = self._producers.get(batch.producer_id)
+        self.size_bytes = grown
+        self.log_end_offset = offset + batch.count
+        producer_id = batch.producer_id
+        if producer_id >= 0:
+            remembered = self._producers.get(producer_id)
             if remembered is None or remembered[-1].producer_epoch != batch.producer_epoch:
-                self._producers[batch.producer_id] = [batch]
+                self._producers[producer_id] = [batch]
             else:
                 remembered.append(batch)
                 if len(remembered) > REMEMBERED_BATCHES:
                     del remembered[0]
+
+    def _roll(self, offset: int, size: int) -> None:
+        """The batch at ``offset`` begins a segment, unless it is the active one's first."""
+        if size > self.segments[-1][1]:
+            self.segments.append((offset, size))
+            self._roll_beyond_bytes = size + self.segment_bytes
 
     def assign_epoch(self, epoch: int, start_offset: int) -> bool:
         """Note that ``epoch`` begins at ``start_offset``; True when the epoch file must be rewritten."""
@@ -121,6 +133,7 @@ class PartitionLog:
         del self.positions[cut:]
         while len(self.segments) > 1 and self.segments[-1][0] >= self.log_end_offset:
             self.segments.pop()
+        self._roll_beyond_bytes = self.segments[-1][1] + self.segment_bytes
         while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
             self.epochs.pop()
             self.epoch_starts.pop()
@@ -169,7 +182,11 @@ class PartitionLog:
         """
         if offset >= upper or max_bytes <= 0:
             return 0
-        index = self.index_of(offset)
+        # A reader that keeps up asks for the last batch: no need to search.
+        offsets = self.offsets
+        index = len(offsets) - 1
+        if index < 0 or offset < offsets[index]:
+            index = self.index_of(offset)
         batches = self.batches
         total = 0
         end = len(batches)
@@ -204,7 +221,8 @@ class PartitionLog:
             if batch.producer_epoch < last.producer_epoch:
                 return INVALID_PRODUCER_EPOCH
             return NONE if batch.base_sequence == 0 else OUT_OF_ORDER_SEQUENCE_NUMBER
-        if batch.base_sequence == _next_sequence(last):
+        expected = last.base_sequence + last.count
+        if batch.base_sequence == expected or batch.base_sequence == expected - SEQUENCES:
             return NONE
         return OUT_OF_ORDER_SEQUENCE_NUMBER if self.duplicate_of(batch) is None else DUPLICATE_SEQUENCE_NUMBER
 
@@ -243,8 +261,3 @@ class PartitionLog:
             if len(known) >= REMEMBERED_BATCHES:
                 missing.discard(batch.producer_id)
         self._producers = kept
-
-
-def _next_sequence(batch: RecordBatch) -> int:
-    following = batch.base_sequence + batch.count
-    return following if following <= 2147483647 else following - 2147483648

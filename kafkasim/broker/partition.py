@@ -13,7 +13,7 @@ from typing import Final
 
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.sessions import FetchSession, SessionPartition
-from kafkasim.protocol import ProducePartition, ProduceRequest, TopicPartition
+from kafkasim.protocol import PRODUCE, ProducePartition, ProduceRequest, Request, TopicPartition
 
 NO_ROLE: Final = 0
 LEADER: Final = 1
@@ -49,6 +49,14 @@ class InternalWaiting(Waiting):
     def __init__(self, required_offset: int, number: int) -> None:
         super().__init__(required_offset, None, None)
         self.number: int = number
+
+
+class InternalAppend(Request):
+    """What the purgatory keeps of an append by the broker itself: it never travels."""
+
+    def __init__(self, waiting: InternalWaiting) -> None:
+        super().__init__(PRODUCE, 0)
+        self.waiting = waiting
 
 
 class Partition:
@@ -142,11 +150,13 @@ class Partition:
                 size += 1
         return size
 
-    def candidate(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> int:
-        """The offset up to which everybody who counts has the log.
+    def advance(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> bool:
+        """Move the high watermark to where everybody who counts has the log; True when it moved.
 
         ``live`` (3.6+): followers outside the ISR hold the mark only while their broker is alive.
         """
+        if self.gated and len(self.in_sync_replicas) < self.effective_min_isr:
+            return False
         lowest = self.log.log_end_offset
         pending = self.pending_isr
         for state in self.followers:
@@ -157,25 +167,18 @@ class Partition:
                 or (now - state.last_caught_up <= lag_time_max_s and (live is None or state.broker_id in live))
             ):
                 lowest = end
-        return lowest
-
-    def advance(self, now: float, lag_time_max_s: float, live: frozenset[int] | None) -> bool:
-        """Move the high watermark where it may; True when it moved."""
-        if self.gated and len(self.in_sync_replicas) < self.effective_min_isr:
+        if lowest <= self.high_watermark:
             return False
-        candidate = self.candidate(now, lag_time_max_s, live)
-        if candidate <= self.high_watermark:
-            return False
-        self.high_watermark = candidate
+        self.high_watermark = lowest
         return True
 
     def note_append(self, old_end: int) -> None:
         """A leader append: followers that had everything were caught up at their last fetch."""
         for state in self.followers:
-            if state.log_end_offset == old_end and state.session is not None:
-                fetched_at = state.session.last_fetch_at
-                if fetched_at > state.last_caught_up:
-                    state.last_caught_up = fetched_at
+            if state.log_end_offset == old_end:
+                session = state.session
+                if session is not None and session.last_fetch_at > state.last_caught_up:
+                    state.last_caught_up = session.last_fetch_at
 
     def note_fetch(self, state: FollowerState, offset: int, now: float) -> bool:
         """A follower asks for ``offset``: it has everything below; True when that is new."""

@@ -1,64 +1,58 @@
 """The purgatories: parked requests with a deadline, one kernel event for the earliest.
 
-Stands for ``DelayedOperationPurgatory`` and its timing wheel.  What is completed earlier is
-simply found done when its deadline comes up.
+Stands for ``DelayedOperationPurgatory`` and its timing wheel.  Requests that may wait equally long reach
+their deadlines in the order in which they were parked: one queue a waiting time.  What is completed
+earlier leaves when it comes to the front of its queue.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any
 
 from kafkasim.kernel.scheduler import Scheduler
-
-
-class Parked:
-    """One parked operation; ``item`` is whatever ``expire`` wants."""
-
-    def __init__(self, deadline: float, item: Any) -> None:
-        self.deadline: float = deadline
-        self.item: Any = item
-        self.done: bool = False
+from kafkasim.protocol import Request
 
 
 class Purgatory:
-    """Operations parked until somebody completes them or their deadline passes.
+    """Requests parked until somebody completes them (sets ``parked_until`` to 0) or their deadline passes.
 
-    ``expire(item)`` is called at the deadline of an operation that is not done by then.
+    ``expire(request)`` is called at the deadline of a request that is still parked by then.
     """
 
     def __init__(self, scheduler: Scheduler, expire: Callable[[Any], None]) -> None:
         self._scheduler = scheduler
         self._expire = expire
-        self._heap: list[tuple[float, int, Parked]] = []
-        self._sequence: int = 0
+        self._queues: dict[float, deque[Request]] = {}
         self._armed_for: float = -1.0
         self._generation: int = 0
 
-    def park(self, deadline: float, item: Any) -> Parked:
-        """Park ``item`` until ``deadline`` (s)."""
-        parked = Parked(deadline, item)
-        heap = self._heap
-        while heap and heap[0][2].done:
-            heappop(heap)
-        self._sequence += 1
-        heappush(heap, (deadline, self._sequence, parked))
+    def park(self, request: Request, now: float, wait_s: float) -> None:
+        """Park ``request`` for up to ``wait_s`` seconds from ``now`` on."""
+        deadline = now + wait_s
+        request.parked_until = deadline
+        queue = self._queues.get(wait_s)
+        if queue is None:
+            queue = self._queues[wait_s] = deque()
+        while queue and queue[0].parked_until <= 0.0:
+            queue.popleft()
+        queue.append(request)
         if self._armed_for < 0.0 or deadline < self._armed_for:
             self._arm(deadline)
-        return parked
 
     def size(self) -> int:
-        """Operations that still wait."""
+        """Requests that still wait."""
         waiting = 0
-        for entry in self._heap:
-            if not entry[2].done:
-                waiting += 1
+        for queue in self._queues.values():
+            for request in queue:
+                if request.parked_until > 0.0:
+                    waiting += 1
         return waiting
 
     def clear(self) -> None:
         """The process has died."""
-        self._heap.clear()
+        self._queues.clear()
         self._generation += 1
         self._armed_for = -1.0
 
@@ -71,12 +65,22 @@ class Purgatory:
         if generation != self._generation:
             return
         now = self._scheduler.now
-        heap = self._heap
         self._armed_for = -1.0
-        while heap and (heap[0][0] <= now or heap[0][2].done):
-            parked = heappop(heap)[2]
-            if not parked.done:
-                parked.done = True
-                self._expire(parked.item)
-        if heap and (self._armed_for < 0.0 or heap[0][0] < self._armed_for):
-            self._arm(heap[0][0])
+        queue = self._earliest()
+        while queue is not None and queue[0].parked_until <= now:
+            request = queue.popleft()
+            request.parked_until = 0.0
+            self._expire(request)
+            queue = self._earliest()
+        if queue is not None and (self._armed_for < 0.0 or queue[0].parked_until < self._armed_for):
+            self._arm(queue[0].parked_until)
+
+    def _earliest(self) -> deque[Request] | None:
+        """The queue at whose front stands the earliest deadline of all that still wait."""
+        earliest: deque[Request] | None = None
+        for queue in self._queues.values():
+            while queue and queue[0].parked_until <= 0.0:
+                queue.popleft()
+            if queue and (earliest is None or queue[0].parked_until < earliest[0].parked_until):
+                earliest = queue
+        return earliest

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, InternalWaiting, Partition, Waiting
-from kafkasim.broker.purgatory import Parked, Purgatory
+from kafkasim.broker.partition import LEADER, InternalAppend, InternalWaiting, Partition, Waiting
+from kafkasim.broker.purgatory import Purgatory
+from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection
@@ -64,31 +63,6 @@ class ReplicaCosts:
         self.completion_s: float = 0.0
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
-class ReplicaListener:
-    """What the replica manager tells the rest of the broker."""
-
-    def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
-        """A follower outside the ISR has caught up; ``cause`` is what made it follow."""
-        raise NotImplementedError
-
-    def internal_done(self, number: int, error: int, now: float) -> None:
-        """An internal append is committed or has failed."""
-        raise NotImplementedError
-
-    def hint(self, tp: TopicPartition) -> tuple[int, int]:
-        """(leader, leader epoch) that this broker knows of ``tp`` (KIP-951); (-1, -1) unknown."""
-        raise NotImplementedError
-
-    def service(self, request: Request) -> float:
-        """A handler's seconds for a request that is neither Produce nor Fetch, until its effect."""
-        raise NotImplementedError
-
-    def handle(self, request: Request) -> float:
-        """The effect of such a request; returns for how long the handler is held after it (s)."""
-        raise NotImplementedError
-
-
 class ReplicaManager:
     """All replicas of one broker process, and the produce and fetch requests on them."""
 
@@ -131,10 +105,14 @@ class ReplicaManager:
 
     def service(self, request: Request) -> float:
         """A handler's seconds until the effect of ``request``."""
+        costs = self.costs
         if isinstance(request, FetchRequest):
-            return self.costs.fetch_s + self.costs.fetch_per_session_partition_s * len(request.session)
+            return costs.fetch_s + costs.fetch_per_session_partition_s * len(request.session)
         if isinstance(request, ProduceRequest):
-            return self.produce_service(request)
+            payload = 0
+            for item in request.partitions:
+                payload += item.batch.size_bytes
+            return costs.produce_s + costs.produce_per_byte_s * payload
         return self.listener.service(request)
 
     def handle(self, request: Request) -> float:
@@ -147,14 +125,6 @@ class ReplicaManager:
 
     # ---- produce
 
-    def produce_service(self, request: ProduceRequest) -> float:
-        """A handler's seconds until the request's batches are in the log."""
-        payload = 0
-        for item in request.partitions:
-            payload += item.batch.size_bytes
-        request.payload_bytes = payload
-        return self.costs.produce_s + self.costs.produce_per_byte_s * payload
-
     def handle_produce(self, request: ProduceRequest) -> float:
         """Append what may be appended; answer, or wait for the followers (acks=all)."""
         now = self._scheduler.now
@@ -164,23 +134,26 @@ class ReplicaManager:
         self.produce_requests += 1
         self._ready_at = now
         request.handled_at = now
+        partitions = self.partitions
         acks_all = request.acks == -1
         waiting = 0
         for item in request.partitions:
-            partition = self.partitions.get(item.tp.index)
-            if partition is None or partition.role != LEADER:
+            partition = partitions.get(item.tp.index)
+            if partition is None:
                 self._refuse(item)
-                if partition is not None:
-                    request.cause = partition.epoch_cause
+                continue
+            partition.log.locked_until = now
+            if partition.role != LEADER:
+                self._refuse(item)
+                request.cause = partition.epoch_cause
                 continue
             self._append(partition, item, acks_all, now)
-            if item.error == NONE and acks_all and partition.high_watermark < item.required_offset:
+            if acks_all and item.error == NONE and partition.high_watermark < item.required_offset:
                 partition.waiting.append(Waiting(item.required_offset, request, item))
                 waiting += 1
         request.waiting = waiting
         if waiting > 0:
-            parked = self.produce_purgatory.park(now + request.remote_timeout_s, request)
-            request.body = parked
+            self.produce_purgatory.park(request, now, request.remote_timeout_s)
         else:
             self._answer_produce(request, now)
         if request.acks == 0:
@@ -188,8 +161,11 @@ class ReplicaManager:
         # Then, on the same thread: what the appends make possible for others.
         for item in request.partitions:
             if item.base_offset >= 0:
-                partition = self.partitions[item.tp.index]
-                self._after_append(partition, now)
+                partition = partitions[item.tp.index]
+                # With another member in the ISR an append alone cannot move the minimum of the log ends.
+                if len(partition.in_sync_replicas) <= 1:
+                    self.advance(partition, now)
+                self._wake_followers(partition, now)
                 if partition.appended_batches >= TRIM_EVERY_BATCHES:
                     partition.appended_batches = 0
                     if not partition.internal:
@@ -214,26 +190,23 @@ class ReplicaManager:
             self.listener.internal_done(number, NONE, now)
         else:
             partition.waiting.append(waiting)
-            self.internal_purgatory.park(now + timeout_s, (partition, waiting))
+            self.internal_purgatory.park(InternalAppend(waiting), now, timeout_s)
         self._wake_followers(partition, now)
 
     def _lock(self, request: ProduceRequest, now: float) -> float:
         """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
         end = now
+        started_at = request.started_at
         for item in request.partitions:
             partition = self.partitions.get(item.tp.index)
             if partition is not None:
                 locked_until = partition.log.locked_until
-                if locked_until > request.started_at and locked_until > request.lock_free_at:
-                    begun = max(locked_until, request.started_at + self.costs.produce_s)
+                if locked_until > started_at and locked_until > request.lock_free_at:
+                    begun = max(locked_until, started_at + self.costs.produce_s)
                     end = max(end, begun + self.costs.produce_per_byte_s * item.batch.size_bytes)
         if end > now + 1e-12:
             request.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
             return end - now
-        for item in request.partitions:
-            partition = self.partitions.get(item.tp.index)
-            if partition is not None:
-                partition.log.locked_until = now
         return 0.0
 
     def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
@@ -295,27 +268,20 @@ class ReplicaManager:
             item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
 
     def _answer_produce(self, request: ProduceRequest, at: float) -> None:
-        parked = request.body
-        if isinstance(parked, Parked):
-            parked.done = True
-            request.body = None  # or the two would hold each other
+        request.parked_until = 0.0
         request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(
             request.partitions
         )
         if self.server is not None:
             self.server.respond(request, at)
 
-    def _after_append(self, partition: Partition, now: float) -> None:
-        # With another member in the ISR an append alone cannot move the minimum of the log ends.
-        if len(partition.in_sync_replicas) <= 1:
-            self.advance(partition, now)
-        self._wake_followers(partition, now)
-
     def _wake_followers(self, partition: Partition, now: float) -> None:
         for entry in partition.sessions:
             session = entry.session
             if session.replica_id >= 0 and entry.active:
-                session.mark(entry)
+                if not entry.dirty:  # FetchSession.mark, in line
+                    entry.dirty = True
+                    session.dirty.append(entry)
                 if session.parked is not None:
                     self._try_parked(session, now)
 
@@ -330,29 +296,39 @@ class ReplicaManager:
         high_watermark = partition.high_watermark
         # Consumers first, then produces (DelayedOperations: fetch, then produce).
         for entry in partition.sessions:
-            session = entry.session
             if entry.active:
+                session = entry.session
                 if session.replica_id >= 0:
-                    session.mark_watermark(entry)
+                    if not entry.watermark_dirty:  # FetchSession.mark_watermark, in line
+                        entry.watermark_dirty = True
+                        session.watermark_dirty.append(entry)
                 else:
-                    session.mark(entry)
+                    if not entry.dirty:  # FetchSession.mark, in line
+                        entry.dirty = True
+                        session.dirty.append(entry)
                     if session.parked is not None:
                         self._try_parked(session, now)
         waiting = partition.waiting
         if waiting and waiting[0].required_offset <= high_watermark:
-            short = partition.maximal_isr_size() < partition.effective_min_isr
+            minimum = partition.effective_min_isr
+            short = len(partition.in_sync_replicas) < minimum and partition.maximal_isr_size() < minimum
             error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
             while waiting and waiting[0].required_offset <= high_watermark:
-                self._release(waiting.popleft(), error, now)
+                waiter = waiting.popleft()
+                if waiter.item is not None and waiter.request is not None:
+                    self._resolve(waiter.request, waiter.item, error, now)
+                elif isinstance(waiter, InternalWaiting):
+                    self._resolve_internal(waiter, error, now)
 
     def _note_commits(self, partition: Partition, old: int, now: float) -> None:
         log = partition.log
         if old < log.trimmed_offset:
             old = log.trimmed_offset
-        index = log.index_of(old)
         batches = log.batches
-        high_watermark = partition.high_watermark
         end = len(batches)
+        # Mostly it passes the last batch: no need to search.
+        index = end - 1 if end > 0 and old >= log.offsets[-1] else log.index_of(old)
+        high_watermark = partition.high_watermark
         told = not partition.internal
         monitor = self.monitor
         while index < end:
@@ -365,11 +341,9 @@ class ReplicaManager:
                     monitor.committed(self.broker_id, partition, batch, now)
             index += 1
 
-    def _release(self, waiting: Waiting, error: int, now: float) -> None:
-        if waiting.item is not None and waiting.request is not None:
-            self._resolve(waiting.request, waiting.item, error, now)
-        elif isinstance(waiting, InternalWaiting) and waiting.number >= 0:
-            number = waiting.number
+    def _resolve_internal(self, waiting: InternalWaiting, error: int, now: float) -> None:
+        number = waiting.number
+        if number >= 0:
             waiting.number = -1
             self.listener.internal_done(number, error, now)
 
@@ -398,12 +372,8 @@ class ReplicaManager:
                     item.error = REQUEST_TIMED_OUT
         self._answer_produce(request, now)
 
-    def _expire_internal(self, parked: tuple[Partition, InternalWaiting]) -> None:
-        waiting = parked[1]
-        if waiting.number >= 0:
-            number = waiting.number
-            waiting.number = -1
-            self.listener.internal_done(number, REQUEST_TIMED_OUT, self._scheduler.now)
+    def _expire_internal(self, parked: InternalAppend) -> None:
+        self._resolve_internal(parked.waiting, REQUEST_TIMED_OUT, self._scheduler.now)
 
     def fail_waiting(self, partition: Partition, now: float) -> None:
         """The partition is not led here any more: whatever waits for it is refused."""
@@ -411,10 +381,7 @@ class ReplicaManager:
         while waiting:
             entry = waiting.popleft()
             if isinstance(entry, InternalWaiting):
-                if entry.number >= 0:
-                    number = entry.number
-                    entry.number = -1
-                    self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
+                self._resolve_internal(entry, NOT_LEADER_OR_FOLLOWER, now)
             elif entry.item is not None and entry.request is not None:
                 if self.hints:
                     entry.item.leader_hint, entry.item.leader_epoch_hint = self.listener.hint(partition.tp)
@@ -434,35 +401,49 @@ class ReplicaManager:
         self._ready_at = now
         self.fetch_requests += 1
         request.handled_at = now
-        session = self._session(request)
-        for fetch in request.forgotten:
-            entry = session.partitions.get(fetch.tp.index)
-            if entry is not None and entry.fetch is fetch:
-                entry.active = False
-        request.forgotten = []
-        for fetch in request.changed:
-            self._enter(session, fetch)
-        request.answered = []
+        connection = request.connection
+        session = None if connection is None else connection.session
+        if not isinstance(session, FetchSession):
+            session = self._session(request)
+        if request.forgotten is not None:
+            self._forget(session, request.forgotten)
+        changed = request.changed
+        entries = session.partitions
+        for fetch in changed:
+            entry = entries.get(fetch.tp.index)
+            if entry is None or entry.fetch is not fetch or not entry.active:
+                self._enter(session, fetch)
+            elif not entry.dirty:  # FetchSession.mark, in line
+                entry.dirty = True
+                session.dirty.append(entry)
         size = 0
-        enough = request.max_wait_s <= 0.0 or request.min_bytes <= 1 or self._enough(session, request)
+        patient = request.max_wait_s > 0.0
+        enough = not patient or request.min_bytes <= 1 or self._enough(session, request)
         if enough:
-            size = self._read(session, request, request.max_bytes)
-            enough = size > 0 or request.max_wait_s <= 0.0 or self._urgent(request)
-        if request.replica_id >= 0:
+            size = self._read(session, request)
+            enough = size > 0 or not patient or self._urgent(request)
+        replica_id = request.replica_id
+        if replica_id >= 0:
             session.last_fetch_at = now
             retried = session.out_of_sync
             session.out_of_sync = []
-            for fetch in request.changed:
-                self._note_follower(session, request.replica_id, fetch, now)
+            for fetch in changed:
+                self._note_follower(session, replica_id, fetch, now)
             for fetch in retried:
-                if fetch not in request.changed:
-                    self._note_follower(session, request.replica_id, fetch, now)
+                if fetch not in changed:
+                    self._note_follower(session, replica_id, fetch, now)
         if enough:
             self._answer_fetch(session, request, size)
         else:
             session.parked = request
-            request.body = self.fetch_purgatory.park(now + request.max_wait_s, session)
+            self.fetch_purgatory.park(request, now, request.max_wait_s)
         return self._ready_at - now
+
+    def _forget(self, session: FetchSession, forgotten: list[FetchPartition]) -> None:
+        for fetch in forgotten:
+            entry = session.partitions.get(fetch.tp.index)
+            if entry is not None and entry.fetch is fetch:
+                entry.active = False
 
     def _session(self, request: FetchRequest) -> FetchSession:
         connection = request.connection
@@ -476,7 +457,7 @@ class ReplicaManager:
         return fresh
 
     def _enter(self, session: FetchSession, fetch: FetchPartition) -> None:
-        """A partition is new in the session, or its offset or epoch has changed."""
+        """A partition is new in the session, or in it again."""
         index = fetch.tp.index
         entry = session.partitions.get(index)
         partition = self.partitions.get(index)
@@ -496,10 +477,13 @@ class ReplicaManager:
             session.mark_watermark(entry)
         session.mark(entry)
 
-    def _read(self, session: FetchSession, request: FetchRequest, max_bytes: int) -> int:
+    def _read(self, session: FetchSession, request: FetchRequest) -> int:
         """Read every marked partition into the answer; returns the bytes found."""
         total = 0
         marked = session.dirty
+        if not marked:
+            return 0
+        max_bytes = request.max_bytes
         kept: list[SessionPartition] = []
         answered = request.answered
         consumer = request.replica_id < 0
@@ -511,25 +495,15 @@ class ReplicaManager:
             partition = entry.partition
             log = partition.log
             fetch.error = NONE
-            if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
-                fetch.error = self._epoch_error(fetch, partition)
-                if fetch.error != NONE:
-                    request.cause = partition.epoch_cause
-                    answered.append(fetch)
-                    kept.append(entry)
-                    continue
             end = log.log_end_offset
             offset = fetch.fetch_offset
+            epoch = fetch.last_fetched_epoch
             if (
-                fetch.last_fetched_epoch >= 0
-                and (offset > end or fetch.last_fetched_epoch != log.latest_epoch())
-                and self._diverges(fetch, partition)
-            ):
-                answered.append(fetch)
-                kept.append(entry)
-                continue
-            if offset > end:
-                fetch.error = OFFSET_OUT_OF_RANGE
+                offset > end
+                or (epoch >= 0 and (not log.epochs or epoch != log.epochs[-1]))
+                or fetch.current_leader_epoch != partition.leader_epoch
+                or partition.role != LEADER
+            ) and self._refuses_fetch(request, fetch, partition):
                 answered.append(fetch)
                 kept.append(entry)
                 continue
@@ -540,21 +514,48 @@ class ReplicaManager:
             room = max_bytes - total
             if room > fetch.max_bytes:
                 room = fetch.max_bytes
-            size = log.read(offset, upper, room, fetch.batches, total == 0)
-            if size > 0:
-                fetch.bytes = size
-                fetch.high_watermark = partition.high_watermark
-                total += size
-                answered.append(fetch)
-                last = fetch.batches[-1] if fetch.batches else None
-                if last is not None and last.base_offset + last.count >= upper:
-                    entry.dirty = False
-                else:
-                    kept.append(entry)
+            last = log.batches[-1]
+            size = last.size_bytes
+            if offset >= last.base_offset and size <= room:
+                # PartitionLog.read, in line for who keeps up: the last batch, and all that there is.
+                fetch.batches.append(last)
+                entry.dirty = False
             else:
-                kept.append(entry)
+                size = log.read(offset, upper, room, fetch.batches, total == 0)
+                if size == 0:
+                    kept.append(entry)
+                    continue
+                if fetch.batches:
+                    last = fetch.batches[-1]
+                    if last.base_offset + last.count >= upper:
+                        entry.dirty = False
+                if entry.dirty:
+                    kept.append(entry)
+            fetch.bytes = size
+            fetch.high_watermark = partition.high_watermark
+            total += size
+            answered.append(fetch)
         session.dirty = kept
         return total
+
+    def _refuses_fetch(self, request: FetchRequest, fetch: FetchPartition, partition: Partition) -> bool:
+        """Whether an error or a diverging epoch is the answer; sets it."""
+        if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+            fetch.error = self._epoch_error(fetch, partition)
+            if fetch.error != NONE:
+                request.cause = partition.epoch_cause
+                return True
+        log = partition.log
+        beyond = fetch.fetch_offset > log.log_end_offset
+        if (
+            fetch.last_fetched_epoch >= 0
+            and (beyond or fetch.last_fetched_epoch != log.latest_epoch())
+            and self._diverges(fetch, partition)
+        ):
+            return True
+        if beyond:
+            fetch.error = OFFSET_OUT_OF_RANGE
+        return beyond
 
     def _epoch_error(self, fetch: FetchPartition, partition: Partition) -> int:
         if fetch.current_leader_epoch >= 0:
@@ -588,8 +589,10 @@ class ReplicaManager:
         partition = self.partitions.get(fetch.tp.index)
         if partition is None or partition.role != LEADER:
             return
-        state = partition.follower(replica_id)
-        if state is None:
+        for state in partition.followers:
+            if state.broker_id == replica_id:
+                break
+        else:
             return
         state.session = session
         moved = partition.note_fetch(state, fetch.fetch_offset, now)
@@ -620,12 +623,10 @@ class ReplicaManager:
             return
         if request.min_bytes > 1 and not self._enough(session, request):
             return
-        size = self._read(session, request, request.max_bytes)
+        size = self._read(session, request)
         if size > 0 or self._urgent(request):
             session.parked = None
-            parked = request.body
-            if isinstance(parked, Parked):
-                parked.done = True
+            request.parked_until = 0.0
             if self._ready_at < now:
                 self._ready_at = now
             self._ready_at += self.costs.completion_s
@@ -649,14 +650,14 @@ class ReplicaManager:
                 return True
         return False
 
-    def _expire_fetch(self, session: FetchSession) -> None:
-        request = session.parked
-        if request is None:
+    def _expire_fetch(self, request: FetchRequest) -> None:
+        session = self._session(request)
+        if session.parked is not request:
             return
         session.parked = None
         now = self._scheduler.now
         self._ready_at = now + self.costs.completion_s
-        size = self._read(session, request, request.max_bytes)
+        size = self._read(session, request)
         self._answer_fetch(session, request, size)
 
     def _answer_fetch(self, session: FetchSession, request: FetchRequest, size: int) -> None:
@@ -668,24 +669,26 @@ class ReplicaManager:
                     partition = self.partitions[fetch.tp.index]
                     if not partition.internal:
                         self.monitor.read_out(self.broker_id, partition, fetch.bytes)
-        for entry in session.watermark_dirty:
-            entry.watermark_dirty = False
-            fetch = entry.fetch
-            if entry.active and fetch.error == NONE:
-                if not fetch.batches:
+        if session.watermark_dirty:
+            for entry in session.watermark_dirty:
+                entry.watermark_dirty = False
+                fetch = entry.fetch
+                if entry.active and fetch.error == NONE and not fetch.batches:
                     fetch.high_watermark = entry.partition.high_watermark
                     if fetch not in answered:
                         answered.append(fetch)
-        session.watermark_dirty = []
+            session.watermark_dirty.clear()
         if consumer:
             self.bytes_out += size
             self._ready_at += self.costs.consumer_fetch_per_byte_s * size
         else:
             self.replication_bytes_out += size
             self._ready_at += self.costs.fetch_per_byte_s * size
-        request.response_bytes = FETCH_RESPONSE_BASE_BYTES + size
+        request.answered_bytes = size
+        response_bytes = FETCH_RESPONSE_BASE_BYTES + size
         if answered:
-            request.response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * len(answered)
+            response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * len(answered)
+        request.response_bytes = response_bytes
         if self.server is not None:
             self.server.respond(request, self._ready_at)
 
@@ -696,7 +699,9 @@ class ReplicaManager:
         session = connection.session
         if isinstance(session, FetchSession):
             session.closed = True
-            session.parked = None
+            if session.parked is not None:
+                session.parked.parked_until = 0.0
+                session.parked = None
             for entry in session.partitions.values():
                 entry.active = False
                 entry.partition.sessions.remove(entry)

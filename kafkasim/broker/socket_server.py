@@ -47,7 +47,6 @@ class SocketServer(Server):
         self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
         self.processors: list[FifoStation] = [FifoStation(f"network_thread_{i}") for i in range(network_threads)]
         self.request_wait_s: float = 0.0
-        self.request_wait_squared_s2: float = 0.0
         self.requests: int = 0
         self._scheduler = scheduler
         self._service = service
@@ -104,11 +103,22 @@ class SocketServer(Server):
             connection.in_processing = False
             connection.ready_at = at
         else:
+            # FifoStation.serve, in line: every request comes by here.
             processor = self.processors[connection.processor]
-            service_s = self._write_s if processor.free_at > at else self._write_s + self._wake_up_s
-            written = processor.serve(at, service_s)
+            service_s = self._write_s
+            start = processor.free_at
+            if start > at:
+                processor.waiting_s += start - at
+                written = start + service_s
+            else:
+                service_s += self._wake_up_s
+                written = at + service_s
+            processor.free_at = written
+            processor.busy_s += service_s
+            processor.served += 1
             connection.in_processing = False
-            connection.ready_at = connection.respond(request, written)
+            request.size_bytes = request.response_bytes  # Connection.respond, in line
+            connection.ready_at = connection.down.send(request, written)
         if connection.backlog:
             self._scheduler.call_at(connection.ready_at, self._next, connection)
 
@@ -126,18 +136,27 @@ class SocketServer(Server):
 
     def _read(self, request: Request, connection: Connection, at: float) -> None:
         connection.in_processing = True
+        # FifoStation.serve, in line: every request comes by here.
         processor = self.processors[connection.processor]
-        service_s = self._read_s if processor.free_at > at else self._read_s + self._wake_up_s
-        self.handlers.submit(request, processor.serve(at, service_s))
+        service_s = self._read_s
+        start = processor.free_at
+        if start > at:
+            processor.waiting_s += start - at
+            read = start + service_s
+        else:
+            service_s += self._wake_up_s
+            read = at + service_s
+        processor.free_at = read
+        processor.busy_s += service_s
+        processor.served += 1
+        self.handlers.submit(request, read)
 
     def _next(self, connection: Connection) -> None:
         if connection.backlog and not connection.in_processing:
             self._read(connection.backlog.popleft(), connection, self._scheduler.now)
 
     def _begin(self, request: Request) -> float:
-        wait_s = request.started_at - request.received_at
-        self.request_wait_s += wait_s
-        self.request_wait_squared_s2 += wait_s * wait_s
+        self.request_wait_s += request.started_at - request.received_at
         self.requests += 1
         service_s = self._service(request)
         cpu = self.host.cpu

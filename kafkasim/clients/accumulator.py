@@ -65,6 +65,9 @@ class RecordAccumulator:
         self._drain_index: dict[int, int] = {}
         self._common_drain_index: int = 0
         self._in_flight_capacity: int = 16
+        self._delivery_timeout_ms: int = settings.delivery_timeout_ms
+        self._linger_ms: int = settings.linger_ms
+        self._availability_ms: int = settings.availability_timeout_ms
 
     def attach(self, reader: ContentReader) -> None:
         """The appender that fills the batches."""
@@ -76,7 +79,7 @@ class RecordAccumulator:
         """A new batch at the end of its queue."""
         queue.batches.append(batch)
         self.incomplete += 1
-        expires_ms = batch.created_ms + self.settings.delivery_timeout_ms
+        expires_ms = batch.created_ms + self._delivery_timeout_ms
         if expires_ms < self.expires_ms:
             self.expires_ms = expires_ms
         if not queue.active:
@@ -87,7 +90,11 @@ class RecordAccumulator:
         if not queue.used:
             queue.used = True
             self.used_queues += 1
-        insort(self.active, queue, key=position_of)
+        active = self.active
+        if not active or active[-1].position < queue.position:
+            active.append(queue)
+        else:
+            insort(active, queue, key=position_of)
 
     def _deactivate(self, queue: PartitionQueue) -> None:
         queue.active = False
@@ -124,18 +131,18 @@ class RecordAccumulator:
         nodes: list[int] = []
         next_check_ms = UNLIMITED
         unknown = False
-        linger_ms = self.settings.linger_ms
-        skips = self.settings.skips_backoff
-        at_once = self.closing or self.flushing or self.pool.waiting_bytes > 0
+        linger_ms = self._linger_ms
+        at_once = self.pool.waiting_bytes > 0 or self.closing or self.flushing
         stats: list[tuple[int, int]] = []
         excluded: list[int] = []
-        available_ms = self.settings.availability_timeout_ms
+        available_ms = self._availability_ms
         for queue in self.active:
             batches = queue.batches
             batch = batches[0]
             leader = queue.leader
-            if queue.leader_epoch > batch.leader_epoch:
-                batch.leader_epoch = queue.leader_epoch
+            leader_epoch = queue.leader_epoch
+            if leader_epoch > batch.leader_epoch:
+                batch.leader_epoch = leader_epoch
                 batch.attempts_at_leader_change = batch.attempts
             if leader < 0:
                 unknown = True
@@ -150,13 +157,14 @@ class RecordAccumulator:
             if attempts == 0:
                 if queue.muted or leader in nodes:
                     continue
-                if length > 1 or batch.full or waited_ms >= linger_ms or at_once:
+                left_ms = linger_ms - waited_ms
+                if length > 1 or batch.full or left_ms <= 0 or at_once:
                     nodes.append(leader)
-                elif linger_ms - waited_ms < next_check_ms:
-                    next_check_ms = linger_ms - waited_ms
+                elif left_ms < next_check_ms:
+                    next_check_ms = left_ms
                 continue
             backing_off = waited_ms < self._backoff.draw_ms(attempts - 1)
-            if skips and attempts == batch.attempts_at_leader_change:
+            if self.settings.skips_backoff and attempts == batch.attempts_at_leader_change:
                 backing_off = False
             if queue.muted or leader in nodes:
                 continue
@@ -227,20 +235,29 @@ class RecordAccumulator:
             return drained
         by_node = self.settings.index_by_node
         start = (self._drain_index.get(node, 0) if by_node else self._common_drain_index) % count
-        candidates: list[tuple[int, PartitionQueue]] = [
-            ((queue.drain_position - start) % count, queue) for queue in self.active if queue.leader == node
-        ]
+        candidates: list[PartitionQueue] = []
+        for queue in self.active:
+            if queue.leader == node:
+                candidates.append(queue)
         if len(candidates) > 1:
-            candidates.sort(key=_turn_of)
+            turns: list[tuple[int, PartitionQueue]] = [
+                ((queue.drain_position - start) % count, queue) for queue in candidates
+            ]
+            turns.sort(key=_turn_of)
+            candidates = [queue for _, queue in turns]
         stopped = -1
         size = 0
         idempotence = self._idempotence
-        for _, queue in candidates:
+        reader = self._reader
+        assert reader is not None
+        for queue in candidates:
             if queue.muted:
                 continue
-            batch = queue.batches[0]
-            if queue.leader_epoch > batch.leader_epoch:
-                batch.leader_epoch = queue.leader_epoch
+            batches = queue.batches
+            batch = batches[0]
+            leader_epoch = queue.leader_epoch
+            if leader_epoch > batch.leader_epoch:
+                batch.leader_epoch = leader_epoch
                 batch.attempts_at_leader_change = batch.attempts
             attempts = batch.attempts
             if (
@@ -249,18 +266,18 @@ class RecordAccumulator:
                 and not (self.settings.skips_backoff and attempts == batch.attempts_at_leader_change)
             ):
                 continue
-            if batch.open:
-                assert self._reader is not None
-                self._reader.settle(batch, now)
+            was_open = batch.open
+            if was_open:
+                reader.settle(batch, now)
             if (drained and size + batch.size > max_bytes) or (
                 idempotence is not None and idempotence.stops_drain(queue, batch)
             ):
                 stopped = queue.drain_position
                 break
-            queue.batches.popleft()
-            if not queue.batches:
+            batches.popleft()
+            if not batches:
                 self._deactivate(queue)
-            if batch.open:
+            if was_open:
                 self._close(queue, batch, now)
             if idempotence is not None and batch.base_sequence == NO_SEQUENCE:
                 idempotence.assign(queue, batch)
@@ -330,7 +347,7 @@ class RecordAccumulator:
         """The batch is decided (or split): its buffer is free."""
         self.incomplete -= 1
         if not batch.split:
-            self.pool.release(batch.limit)
+            self.pool.free_bytes += batch.limit
 
     # -- delivery timeout
 

@@ -140,17 +140,22 @@ class BulkAppender(Appender):
         """The stream that feeds ``queue``."""
         raise NotImplementedError
 
-    def _open(self, queue: PartitionQueue, stream: int, number: int, intended: float, at: float, base_ms: int) -> bool:
-        """Begin a batch with record ``number``; False if there is no memory for it."""
+    def _open(
+        self, queue: PartitionQueue, arrivals: Arrivals, stream: int, number: int, intended: float, at: float,
+        base_ms: int, at_ms: int,
+    ) -> bool:  # fmt: skip
+        """Begin a batch with record ``number`` at ``at`` (``at_ms`` on the clock); False if there is no memory."""
         sizes = self._sizes
-        if not self._accumulator.pool.allocate(sizes.limit):
+        accumulator = self._accumulator
+        if not accumulator.pool.allocate(sizes.limit):
             return False
-        batch = ProducerBatch(queue, stream, number, intended, base_ms, self._clock.ms(at), sizes.limit)
-        batch.short_until = self._clock.time_of(base_ms + _SHORT_MS) - _TICK_S
+        batch = ProducerBatch(queue, stream, number, intended, base_ms, at_ms, sizes.limit)
+        batch.short_until = (base_ms + _SHORT_MS - self._clock.offset_ms) / 1000.0 - _TICK_S  # Clock.time_of
         batch.quick = at == intended and sizes.quick_count > 0
         queue.open = batch
-        self._accumulator.add_batch(queue, batch)
-        self._work_out(batch, self.arrivals_of(queue), False)
+        accumulator.add_batch(queue, batch)
+        if batch.quick:
+            self._work_out(batch, arrivals, False)
         return True
 
     def _work_out(self, batch: ProducerBatch, arrivals: Arrivals, exactly: bool) -> None:
@@ -196,15 +201,15 @@ class BulkAppender(Appender):
         batch.last_time = last_time
         sizes = self._sizes
         if batch.quick and last_time < batch.short_until and count <= sizes.quick_count:
-            batch.size = sizes.quick_bytes(count)
+            batch.size = sizes.quick_size if count == sizes.quick_count else sizes.quick_bytes(count)
             batch.count = count
             return
         short, medium = self._thresholds(batch, arrivals, batch.first + count)
         batch.count, batch.size = sizes.fill(batch.count, batch.size, _ANY, short, medium, count)
 
-    def _shut(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
+    def _shut(self, queue: PartitionQueue, batch: ProducerBatch, arrivals: Arrivals) -> None:
         """The open batch is full."""
-        self._measure(batch, self.arrivals_of(queue), batch.close_at - batch.first)
+        self._measure(batch, arrivals, batch.close_at - batch.first)
         batch.open = False
         batch.full = True
         queue.open = None

@@ -76,6 +76,8 @@ class ConstantSize:
             self.quick_count = 0
         self.quick_full: bool = self.quick_bytes(self.quick_count) >= self.limit
         """Whether such a batch is full to the last byte (else it closes when the next record does not fit)."""
+        self.quick_size: int = self.quick_bytes(self.quick_count)
+        """The size of such a batch."""
 
     def quick_bytes(self, count: int) -> int:
         """Size of a batch of ``count`` (at most 8192) records within 64 ms."""

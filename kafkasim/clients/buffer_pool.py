@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class BufferPool:
-    """Free bytes, and whether somebody waits for them."""
+    """Free bytes, and whether somebody waits for them; a batch that is done adds its buffer to ``free_bytes``."""
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes: int = total_bytes
@@ -26,10 +26,6 @@ class BufferPool:
         if self.free_bytes < self.least_free_bytes:
             self.least_free_bytes = self.free_bytes
         return True
-
-    def release(self, size_bytes: int) -> None:
-        """A batch is done with its buffer."""
-        self.free_bytes += size_bytes
 
     def give_up(self) -> None:
         """The waiting thread's time is over."""

@@ -29,7 +29,11 @@ from kafkasim.protocol import Request
 
 
 class Connections(ConnectionOwner):
-    """The connections of one client process, by node id."""
+    """The connections of one client process, by node id.
+
+    ``news`` are the nodes of which a poll would find something; beyond ``setup_check_ms`` on the
+    clock the handshake of a connection may have taken too long.
+    """
 
     def __init__(
         self, scheduler: Scheduler, network: Network, streams: Streams, name: str, host: Host, directory: Directory,
@@ -53,8 +57,12 @@ class Connections(ConnectionOwner):
         )
         self._setup = Backoff(settings.setup_timeout_ms, settings.setup_timeout_max_ms, settings, self._draws)
         self._nodes: dict[int, NodeConnection] = {}
-        self._news: list[NodeConnection] = []
-        self._setup_check_ms: int = UNLIMITED
+        self.news: list[NodeConnection] = []
+        self.setup_check_ms: int = UNLIMITED
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` from now on when something has come: one step less to the I/O thread itself."""
+        self._wake = wake
 
     def node(self, node: int) -> NodeConnection:
         """The state of the connection to ``node`` (made when first asked for)."""
@@ -99,7 +107,7 @@ class Connections(ConnectionOwner):
             state.setup_timeout_ms = self._setup.draw_ms(0)
         state.last_attempt_ms = now_ms
         state.state = CONNECTING
-        self._setup_check_ms = min(self._setup_check_ms, now_ms + state.setup_timeout_ms)
+        self.setup_check_ms = min(self.setup_check_ms, now_ms + state.setup_timeout_ms)
         server_host = self._directory.host(state.broker)
         server = self._directory.server(state.broker)
         connection = ClientConnection(
@@ -121,8 +129,8 @@ class Connections(ConnectionOwner):
         state.opened = False
         state.lost = False
         state.has_news = False
-        if self._news:
-            self._news = [other for other in self._news if other is not state]
+        if self.news:
+            self.news = [other for other in self.news if other is not state]
 
     def _mark_disconnected(self, state: NodeConnection, now_ms: int) -> None:
         state.last_attempt_ms = now_ms
@@ -166,13 +174,13 @@ class Connections(ConnectionOwner):
         state.received.append(request)
         if not state.has_news:
             state.has_news = True
-            self._news.append(state)
+            self.news.append(state)
         self._wake()
 
     def _tell(self, state: NodeConnection) -> None:
         if not state.has_news:
             state.has_news = True
-            self._news.append(state)
+            self.news.append(state)
         self._wake()
 
 

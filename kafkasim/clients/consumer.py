@@ -256,8 +256,8 @@ class ConsumerMember(ConsumerOwner):
         done = self._host.compute(now, count * self._per_record_s + self._extra_s)
         monitor = self._monitor
         client = self.client
-        for part in taken:
-            monitor.delivered(client, part.tp, part.batch, part.low, part.high, done)
+        for tp, batch, low, high in taken:
+            monitor.delivered(client, tp, batch, low, high, done)
         fetcher.send(now, done)
         if self._net.unsent:
             self._net.flush(now)

@@ -21,9 +21,13 @@ class ConsumerNetwork:
 
     def send(self, node: int, request: Request, now: float, at: float) -> None:
         """Send ``request`` at ``at`` if the node is ready now, else keep it until it is."""
-        if node not in self.unsent and self.network.ready(node, now):
-            self.network.write(self.network.node(node), request, now, at)
-            return
+        if node not in self.unsent:
+            network = self.network
+            state = network.node(node)
+            now_ms = self._clock.ms(now)
+            if network.ready_at_ms(state, now_ms):
+                network.write_at_ms(state, request, now, now_ms, at)
+                return
         request.created_at = now
         self.unsent.setdefault(node, []).append(request)
 
@@ -31,7 +35,9 @@ class ConsumerNetwork:
         """One pass of the I/O: send what can be sent, take in what has come, send again."""
         if self.unsent:
             self._transmit(now)
-        self.network.poll(now)
+        now_ms = self._clock.ms(now)
+        self.network.handle_at_ms(now, now_ms)
+        self.network.update_metadata_at_ms(now, now_ms)
         if self.unsent:
             self._fail_disconnected()
             self._transmit(now)

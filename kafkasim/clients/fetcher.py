@@ -16,6 +16,7 @@ from typing import Final
 
 from kafkasim.clients.consumer_network import ConsumerNetwork
 from kafkasim.clients.metadata import Metadata
+from kafkasim.clients.node_connection import DISCONNECTED, NodeConnection
 from kafkasim.clients.positions import FETCHING, PartitionState, Positions
 from kafkasim.connection import Connection
 from kafkasim.protocol import (
@@ -34,25 +35,21 @@ from kafkasim.protocol import Request as AnyRequest
 CONSUMER: Final = -1
 
 
-class Taken:
-    """Records ``low`` … ``high - 1`` of a batch that one ``poll()`` returns."""
-
-    def __init__(self, tp: TopicPartition, batch: RecordBatch, low: int, high: int) -> None:
-        self.tp = tp
-        self.batch = batch
-        self.low: int = low
-        self.high: int = high
+Taken = tuple[TopicPartition, RecordBatch, int, int]
+"""Partition, batch, ``low`` and ``high``: records ``low`` … ``high - 1`` of it that one ``poll()`` returns."""
 
 
 class FetchSession:
     """The fetch session with one broker.
 
-    ``partitions`` is what the broker knows of it; ``changed`` are partitions to look at
-    before the next request.  A session ends with the ``connection`` that it lives on.
+    ``state`` is the node's connections, known from the first request on.  ``partitions`` is what
+    the broker knows of the session; ``changed`` are partitions to look at before the next
+    request.  A session ends with the ``connection`` that it lives on.
     """
 
     def __init__(self, node: int) -> None:
         self.node: int = node
+        self.state: NodeConnection | None = None
         self.partitions: dict[int, FetchPartition] = {}
         self.changed: dict[int, PartitionState] = {}
         self.forgotten: list[FetchPartition] = []
@@ -62,19 +59,9 @@ class FetchSession:
 
 
 class ConsumerFetch(FetchRequest):
-    """A fetch that knows its session."""
+    """A fetch that knows its session (set at once after it is made)."""
 
-    def __init__(
-        self,
-        size_bytes: int,
-        session: FetchSession,
-        changed: list[FetchPartition],
-        max_wait_s: float,
-        min_bytes: int,
-        max_bytes: int,
-    ) -> None:
-        super().__init__(size_bytes, CONSUMER, session.partitions, changed, max_wait_s, min_bytes, max_bytes)
-        self.fetch_session = session
+    fetch_session: FetchSession
 
 
 class FetchSettings:
@@ -142,7 +129,8 @@ class Fetcher:
                 continue
             if not session.partitions and not session.changed:
                 continue
-            if self._network.unavailable(session.node, now):
+            state = session.state
+            if (state is None or state.state == DISCONNECTED) and self._network.unavailable(session.node, now):
                 self.held_back = True
                 continue
             self._send(session, now, at)
@@ -180,7 +168,7 @@ class Fetcher:
             if high - low > remaining:
                 high = low + remaining
             if high > low:
-                taken.append(Taken(state.tp, batch, low, high))
+                taken.append((state.tp, batch, low, high))
                 remaining -= high - low
                 offset = batch.base_offset + high
                 state.offset_epoch = batch.leader_epoch
@@ -214,7 +202,8 @@ class Fetcher:
 
     def _send(self, session: FetchSession, now: float, at: float) -> None:
         named: list[FetchPartition] = []
-        if session.established and self._network.network.node(session.node).connection is not session.connection:
+        state = session.state
+        if session.established and (state is None or state.connection is not session.connection):
             self._reset(session)
         if session.changed:
             self._apply(session, named)
@@ -225,8 +214,12 @@ class Fetcher:
         forgotten = session.forgotten
         if named or forgotten:
             size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
-            size_bytes += settings.topic_bytes * _topics(named, forgotten)
-        request = ConsumerFetch(size_bytes, session, named, settings.max_wait_s, settings.min_bytes, settings.max_bytes)
+            one = len(named) + len(forgotten) == 1
+            size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
+        request = ConsumerFetch(
+            size_bytes, CONSUMER, session.partitions, named, settings.max_wait_s, settings.min_bytes, settings.max_bytes
+        )
+        request.fetch_session = session
         request.timeout_s = settings.request_timeout_s
         request.done = self._answered
         if forgotten:
@@ -236,6 +229,8 @@ class Fetcher:
         session.established = True
         self.fetches += 1
         self._network.send(session.node, request, now, at)
+        if state is None:
+            session.state = self._network.network.node(session.node)
 
     def _apply(self, session: FetchSession, named: list[FetchPartition]) -> None:
         states = self._positions.states
@@ -332,8 +327,6 @@ class Fetcher:
 
 
 def _topics(named: list[FetchPartition], forgotten: list[FetchPartition]) -> int:
-    if len(named) + len(forgotten) == 1:
-        return 1
     topics = dict.fromkeys(partition.tp.topic for partition in named)
     dropped = dict.fromkeys(partition.tp.topic for partition in forgotten)
     return len(topics) + len(dropped)

@@ -12,17 +12,14 @@ from kafkasim.clients.producer_batch import NO_SEQUENCE, PartitionQueue, Produce
 from kafkasim.protocol import OUT_OF_ORDER_SEQUENCE_NUMBER, RETRIABLE
 
 _SEQUENCES: Final = 1 << 31
-
-
-def add_sequence(sequence: int, increment: int) -> int:
-    """A sequence number ``increment`` further; it wraps from the largest 32-bit number to 0."""
-    return (sequence + increment) % _SEQUENCES
+"""Sequence numbers wrap from the largest 32-bit number to 0."""
 
 
 class Idempotence:
     """Which sequence every batch gets, and what a failure does to those behind it.
 
-    Per partition the state lives in its :class:`PartitionQueue`.
+    Per partition the state lives in its :class:`PartitionQueue`.  :meth:`before_pass` has something
+    to do only while ``unresolved`` or ``bump_required``.
     """
 
     def __init__(self) -> None:
@@ -30,9 +27,9 @@ class Idempotence:
         self.producer_epoch: int = -1
         self.fatal: bool = False
         self.initializing: bool = False
-        self._unresolved: list[PartitionQueue] = []
+        self.unresolved: list[PartitionQueue] = []
         self._to_rewrite: list[PartitionQueue] = []
-        self._bump_required: bool = False
+        self.bump_required: bool = False
 
     def has_producer_id(self) -> bool:
         """Whether batches can be given sequences."""
@@ -46,25 +43,25 @@ class Idempotence:
 
     def before_pass(self) -> None:
         """What the I/O thread does first: resolve stuck sequences, bump the epoch if that is required."""
-        if self._unresolved:
+        if self.unresolved:
             self._resolve()
-        if self._bump_required:
+        if self.bump_required:
             self._bump()
 
     def _resolve(self) -> None:
         still: list[PartitionQueue] = []
-        for queue in self._unresolved:
+        for queue in self.unresolved:
             if queue.sequenced:
                 still.append(queue)
                 continue
             queue.unresolved_sequence = -1
             if queue.next_sequence - queue.last_acked_sequence != 1:
                 self.request_bump(queue)
-        self._unresolved = still
+        self.unresolved = still
 
     def request_bump(self, queue: PartitionQueue) -> None:
         """The epoch must be bumped because of ``queue``, whose batches in flight are renumbered then."""
-        self._bump_required = True
+        self.bump_required = True
         if queue not in self._to_rewrite:
             self._to_rewrite.append(queue)
 
@@ -73,9 +70,9 @@ class Idempotence:
         for queue in self._to_rewrite:
             self._restart(queue)
             queue.unresolved_sequence = -1
-        self._unresolved = [queue for queue in self._unresolved if queue.unresolved_sequence >= 0]
+        self.unresolved = [queue for queue in self.unresolved if queue.unresolved_sequence >= 0]
         self._to_rewrite = []
-        self._bump_required = False
+        self.bump_required = False
 
     def _restart(self, queue: PartitionQueue) -> None:
         sequence = 0
@@ -96,23 +93,24 @@ class Idempotence:
             return True
         sequenced = queue.sequenced
         if first.base_sequence == NO_SEQUENCE:
-            if sequenced and self._stale(queue):
-                return True
+            if sequenced and (queue.producer_id != self.producer_id or queue.producer_epoch != self.producer_epoch):
+                return True  # renumbered only when nothing of the old epoch is left
             return queue.unresolved_sequence >= 0
         return bool(sequenced) and first.base_sequence != sequenced[0].base_sequence
 
-    def _stale(self, queue: PartitionQueue) -> bool:
-        return queue.producer_id != self.producer_id or queue.producer_epoch != self.producer_epoch
-
     def assign(self, queue: PartitionQueue, batch: ProducerBatch) -> None:
         """Give a batch that is drained for the first time its sequence."""
-        if not queue.sequenced and self._stale(queue):
+        producer_id = self.producer_id
+        producer_epoch = self.producer_epoch
+        sequenced = queue.sequenced
+        if not sequenced and (queue.producer_id != producer_id or queue.producer_epoch != producer_epoch):
             self._restart(queue)
-        batch.producer_id = self.producer_id
-        batch.producer_epoch = self.producer_epoch
-        batch.base_sequence = queue.next_sequence
-        queue.next_sequence = add_sequence(queue.next_sequence, batch.count)
-        queue.sequenced.append(batch)
+        sequence = queue.next_sequence
+        batch.producer_id = producer_id
+        batch.producer_epoch = producer_epoch
+        batch.base_sequence = sequence
+        queue.next_sequence = (sequence + batch.count) % _SEQUENCES
+        sequenced.append(batch)
 
     def track(self, batch: ProducerBatch) -> None:
         """A batch made by splitting another one has its sequence already."""
@@ -132,7 +130,11 @@ class Idempotence:
         last = batch.base_sequence + batch.count - 1
         if last > queue.last_acked_sequence:
             queue.last_acked_sequence = last
-        self.untrack(batch)
+        sequenced = queue.sequenced
+        if sequenced and sequenced[0] is batch:
+            del sequenced[0]
+        elif batch in sequenced:
+            sequenced.remove(batch)
 
     def failed(self, batch: ProducerBatch, error: int, adjust: bool) -> None:
         """The batch has failed for good; ``adjust``: the broker has certainly not taken its sequence."""
@@ -147,7 +149,7 @@ class Idempotence:
         queue = batch.queue
         following = batch.base_sequence + batch.count
         if queue.unresolved_sequence < 0:
-            self._unresolved.append(queue)
+            self.unresolved.append(queue)
         queue.unresolved_sequence = max(queue.unresolved_sequence, following)
 
     def can_retry(self, batch: ProducerBatch, error: int) -> bool:

@@ -35,6 +35,8 @@ class MetadataUpdater(Connections):
         super().__init__(scheduler, network, streams, name, host, directory, bootstrap, settings, wake, monitor, client)
         self._clock = clock
         self.metadata = Metadata(settings, streams.stream(f"{name}/metadata"), clock, bootstrap_ids(len(bootstrap)))
+        self._metadata_max_age_ms: int = settings.metadata_max_age_ms
+        self._metadata_soon_ms: int = 2 * settings.retry_backoff_max_ms
         self._metadata_in_progress: bool = False
         self._metadata_partial: bool = False
         self._metadata_version: int = 0
@@ -76,9 +78,15 @@ class MetadataUpdater(Connections):
 
     def metadata_wait_ms(self, now_ms: int) -> int:
         """How long (ms) the metadata allow to sleep."""
+        metadata = self.metadata
         if self._metadata_in_progress:
-            return max(self.metadata.wait_ms(now_ms), self.settings.request_timeout_ms)
-        return self.metadata.wait_ms(now_ms)
+            return max(metadata.wait_ms(now_ms), self.settings.request_timeout_ms)
+        if not metadata.need_full and not metadata.need_partial:
+            # What Metadata.wait_ms answers nearly always, without the call: every pass asks.
+            wait_ms = metadata.last_success_ms + self._metadata_max_age_ms - now_ms
+            if wait_ms > self._metadata_soon_ms:
+                return wait_ms
+        return metadata.wait_ms(now_ms)
 
     def note_learned(self, partitions: list[str], cause: int) -> None:
         """A row of the timeline: leaders or epochs of ``partitions`` have changed for this client."""
@@ -96,6 +104,10 @@ class MetadataUpdater(Connections):
         if self._metadata_in_progress:
             return False
         metadata = self.metadata
-        if not metadata.need_full and not metadata.need_partial and not metadata.expired(now_ms):
+        if (
+            not metadata.need_full
+            and not metadata.need_partial
+            and metadata.last_success_ms + self._metadata_max_age_ms > now_ms
+        ):
             return False
         return metadata.wait_ms(now_ms) == 0

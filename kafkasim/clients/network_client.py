@@ -37,7 +37,9 @@ class NetworkClient(MetadataUpdater):
     """All connections of one client process.
 
     Node ids are broker ids, ``2147483647 - id`` for a coordinator's own connection, and
-    negative ones below -1 for the bootstrap servers.
+    negative ones below -1 for the bootstrap servers.  ``unanswered`` are requests without an
+    answer (acks=0) that are still being written, ``aborted`` those of a connection closed here;
+    beyond ``timeout_check_ms`` on the clock a request may have timed out (not promised to be tight).
     """
 
     def __init__(
@@ -59,9 +61,9 @@ class NetworkClient(MetadataUpdater):
             scheduler, network, streams, name, host, directory, bootstrap, settings, wake, clock, monitor, client
         )
         self.writes: int = 0
-        self._unanswered: list[Request] = []
-        self._aborted: list[Request] = []
-        self._timeout_check_ms: int = UNLIMITED
+        self.unanswered: list[Request] = []
+        self.aborted: list[Request] = []
+        self.timeout_check_ms: int = UNLIMITED
 
     # -- sending
 
@@ -71,6 +73,17 @@ class NetworkClient(MetadataUpdater):
 
     def ready_at_ms(self, state: NodeConnection, now_ms: int) -> bool:
         """:meth:`ready` with the clock already read."""
+        # _update_due and _sendable for the common case in line: the sender asks before every request.
+        metadata = self.metadata
+        if (
+            not metadata.need_full
+            and not metadata.need_partial
+            and metadata.last_success_ms + self._metadata_max_age_ms > now_ms
+            and state.state == READY
+            and state.throttled_until_ms <= now_ms
+            and len(state.in_flight) < self.settings.max_in_flight
+        ):
+            return True
         if not self._update_due(now_ms) and self._sendable(state, now_ms):
             return True
         if self._can_connect(state, now_ms):
@@ -107,10 +120,10 @@ class NetworkClient(MetadataUpdater):
         self.in_flight += 1
         self.writes += 1
         deadline_ms = now_ms + int(request.timeout_s * 1000.0)
-        if deadline_ms < self._timeout_check_ms:
-            self._timeout_check_ms = deadline_ms
+        if deadline_ms < self.timeout_check_ms:
+            self.timeout_check_ms = deadline_ms
         if not request.expects_response:
-            self._unanswered.append(request)
+            self.unanswered.append(request)
         connection.send(request, at)
 
     def has_in_flight(self, node: int) -> bool:
@@ -122,8 +135,9 @@ class NetworkClient(MetadataUpdater):
 
     def poll(self, now: float) -> None:
         """Take in what has come, run the requests' callbacks, then send a metadata request if one is due."""
-        self.handle(now)
-        self.update_metadata(now)
+        now_ms = self._clock.ms(now)
+        self.handle_at_ms(now, now_ms)
+        self.update_metadata_at_ms(now, now_ms)
 
     def poll_timeout(self, now: float) -> float:
         """The time (s) at which to poll again if nothing comes before."""
@@ -133,11 +147,11 @@ class NetworkClient(MetadataUpdater):
 
     def readable(self) -> bool:
         """Whether a poll would find something now."""
-        return bool(self._news) or bool(self._aborted)
+        return bool(self.news) or bool(self.aborted)
 
     def has_unanswered(self) -> bool:
         """Whether a request without an answer (acks=0) is still being written."""
-        return bool(self._unanswered)
+        return bool(self.unanswered)
 
     def update_metadata(self, now: float) -> int:
         """Send a metadata request if one is due; returns how long (ms) a poll may sleep."""
@@ -145,6 +159,12 @@ class NetworkClient(MetadataUpdater):
 
     def update_metadata_at_ms(self, now: float, now_ms: int) -> int:
         """:meth:`update_metadata` with the clock already read."""
+        metadata = self.metadata
+        if not metadata.need_full and not metadata.need_partial and not self._metadata_in_progress:
+            # metadata_wait_ms for the common case in line: every pass asks.
+            wait_ms = metadata.last_success_ms + self._metadata_max_age_ms - now_ms
+            if wait_ms > self._metadata_soon_ms:
+                return wait_ms
         wait_ms = self.metadata_wait_ms(now_ms)
         if wait_ms > 0:
             return wait_ms
@@ -179,26 +199,35 @@ class NetworkClient(MetadataUpdater):
 
     def handle_at_ms(self, now: float, now_ms: int) -> bool:
         """:meth:`handle` with the clock already read."""
+        if (
+            not self.news
+            and not self.aborted
+            and not self.unanswered
+            and now_ms <= self.setup_check_ms
+            and now_ms <= self.timeout_check_ms
+        ):
+            return False
         completed: list[Request] = []
-        if self._aborted:
-            completed = self._aborted
-            self._aborted = []
+        if self.aborted:
+            completed = self.aborted
+            self.aborted = []
             self._complete(completed)
             return True
-        if self._unanswered:
+        if self.unanswered:
             completed = self._written(now)
         busy = bool(completed)
-        if self._news:
+        if self.news:
             busy = True
             self._take_news(completed, now, now_ms)
-        if now_ms > self._setup_check_ms:
+        if now_ms > self.setup_check_ms:
             self._check_setups(completed, now_ms)
-        if now_ms > self._timeout_check_ms:
+        if now_ms > self.timeout_check_ms:
             self._check_timeouts(completed, now_ms)
-        if completed:
-            self._complete(completed)
-            return True
-        return busy
+        for request in completed:
+            done = request.done
+            if done is not None:
+                done(request)
+        return busy or bool(completed)
 
     def _complete(self, completed: list[Request]) -> None:
         for request in completed:
@@ -210,7 +239,7 @@ class NetworkClient(MetadataUpdater):
         """Requests without an answer (acks=0) are complete once they are in the socket."""
         completed: list[Request] = []
         waiting: list[Request] = []
-        for request in self._unanswered:
+        for request in self.unanswered:
             if request.sent_at > now:
                 waiting.append(request)
                 continue
@@ -221,32 +250,40 @@ class NetworkClient(MetadataUpdater):
                 in_flight.remove(request)
                 self.in_flight -= 1
                 completed.append(request)
-        self._unanswered = waiting
+        self.unanswered = waiting
         return completed
 
     def _take_news(self, completed: list[Request], now: float, now_ms: int) -> None:
-        news = self._news
-        self._news = []
+        news = self.news
+        self.news = []
         if len(news) > 1:
             news.sort(key=_id_of)
-        lost: list[NodeConnection] = []
-        opened: list[NodeConnection] = []
+        changed: list[NodeConnection] = []
         for state in news:
-            if state.received:
-                request = state.received.popleft()
+            received = state.received
+            if received:
+                request = received.popleft()
                 state.in_flight.popleft()
                 self.in_flight -= 1
-                self._receive(state, request, completed, now_ms)
-                if state.received or state.lost:
-                    self._news.append(state)
+                if request.internal or request.throttle_ms > 0:
+                    self._receive(state, request, completed, now_ms)
+                else:
+                    completed.append(request)
+                if received or state.lost:
+                    self.news.append(state)
                     continue
-            elif state.lost:
-                lost.append(state)
-            elif state.opened:
-                opened.append(state)
+            elif state.lost or state.opened:
+                changed.append(state)
             state.has_news = False
-        for state in lost:
-            self._disconnected(state, now_ms, NETWORK_EXCEPTION, completed)
+        if changed:
+            self._take_changes(changed, completed, now, now_ms)
+
+    def _take_changes(self, changed: list[NodeConnection], completed: list[Request], now: float, now_ms: int) -> None:
+        """Connections that broke, then those that are open now."""
+        opened = [state for state in changed if not state.lost]
+        for state in changed:
+            if state.lost:
+                self._disconnected(state, now_ms, NETWORK_EXCEPTION, completed)
         for state in opened:
             state.opened = False
             state.state = CHECKING
@@ -289,7 +326,7 @@ class NetworkClient(MetadataUpdater):
             return
         now_ms = self._clock.ms(self._scheduler.now)
         self._close(state)
-        self._cancel(state, NETWORK_EXCEPTION, self._aborted, now_ms)
+        self._cancel(state, NETWORK_EXCEPTION, self.aborted, now_ms)
         self._mark_disconnected(state, now_ms)
         self._wake()
 
@@ -300,9 +337,9 @@ class NetworkClient(MetadataUpdater):
             self._close(state)
             state.in_flight.clear()
             state.received.clear()
-        self._news.clear()
-        self._aborted.clear()
-        self._unanswered.clear()
+        self.news.clear()
+        self.aborted.clear()
+        self.unanswered.clear()
         self.in_flight = 0
 
     def crash(self) -> None:
@@ -334,17 +371,18 @@ class NetworkClient(MetadataUpdater):
 
     def next_timeout_ms(self) -> int:
         """The clock's reading beyond which something has timed out (an upper bound is not promised to be tight)."""
-        return min(self._timeout_check_ms, self._setup_check_ms)
+        timeout_ms = self.timeout_check_ms
+        return timeout_ms if timeout_ms < self.setup_check_ms else self.setup_check_ms
 
     def _check_setups(self, completed: list[Request], now_ms: int) -> None:
-        self._setup_check_ms = UNLIMITED
+        self.setup_check_ms = UNLIMITED
         for state in sorted(self._nodes.values(), key=_id_of):
             if state.state != CONNECTING:
                 continue
             if now_ms - state.last_attempt_ms > state.setup_timeout_ms:
                 self._disconnected(state, now_ms, self._timeout_error(), completed)
             else:
-                self._setup_check_ms = min(self._setup_check_ms, state.last_attempt_ms + state.setup_timeout_ms)
+                self.setup_check_ms = min(self.setup_check_ms, state.last_attempt_ms + state.setup_timeout_ms)
 
     def _check_timeouts(self, completed: list[Request], now_ms: int) -> None:
         earliest_ms = UNLIMITED
@@ -360,7 +398,7 @@ class NetworkClient(MetadataUpdater):
                 late.append(state)
             else:
                 earliest_ms = min(earliest_ms, node_earliest_ms)
-        self._timeout_check_ms = earliest_ms
+        self.timeout_check_ms = earliest_ms
         for state in late:
             self._disconnected(state, now_ms, self._timeout_error(), completed)
 

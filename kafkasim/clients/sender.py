@@ -23,9 +23,10 @@ from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
+from kafkasim.clients.node_connection import NodeConnection
 from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, SentProduce, produce_request
 from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, ProducerBatch
-from kafkasim.clients.producer_id import GO_ON, ProducerIdRequest
+from kafkasim.clients.producer_id import GO_ON, IDLE, ProducerIdRequest
 from kafkasim.clients.settings import UNLIMITED
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.clock import Clock
@@ -81,13 +82,18 @@ class Sender:
                 client, idempotence, settings.request_timeout_ms, settings.retry_backoff_ms
             )
         self._appender: Appender | None = None
-        self._nodes: list[int] = []
+        self._keeps_order: bool = settings.keeps_order
+        self._limit_ms: int = settings.request_timeout_ms
+        self._notes_latency: bool = accumulator.settings.availability_timeout_ms > 0
+        self._nodes: list[NodeConnection] = []
+        self._now_ms: int = 0
         self._busy_until: float = 0.0
         self._asleep_until: float = 0.0
         self._in_poll: bool = False
         self._running: bool = False
         self._due: float = inf
         self._planned: list[float] = []
+        client.wake_with(self.wake)
 
     # -- when the thread runs
 
@@ -104,39 +110,36 @@ class Sender:
         """Something has come on a connection, or the application thread calls."""
         if self._running or self.stopped or self._appender is None:
             return
-        self._plan(self._running_again(self._scheduler.now))
+        self._run_again(self._scheduler.now)
 
-    def _running_again(self, at: float) -> float:
-        """When the thread acts on something that happens at ``at``."""
+    def _run_again(self, at: float) -> None:
+        """Act on something that happens at ``at``: when the thread has time, and is awake."""
         if at < self._busy_until:
             at = self._busy_until
         elif self._in_poll:
             at += self._costs.client_wake_up_s
-        return at if at > self._asleep_until else self._asleep_until
+        self._plan(at if at > self._asleep_until else self._asleep_until)
 
     def _plan(self, at: float) -> None:
         if at < self._due:
             self._due = at
-            self._push(at)
-
-    def _push(self, at: float) -> None:
-        planned = self._planned
-        if planned and planned[0] <= at:
-            return  # an earlier event looks again
-        heappush(planned, at)
-        self._scheduler.push(at, LATE, self._fire, None)
+            planned = self._planned
+            if not planned or at < planned[0]:  # else an earlier event looks again
+                heappush(planned, at)
+                self._scheduler.push(at, LATE, self._fire, None)
 
     def _fire(self, _: None) -> None:
         heappop(self._planned)
         if self.stopped:
             return
+        now = self._scheduler.now
         due = self._due
-        if due > self._scheduler.now:
-            if due < inf:
-                self._push(due)
+        if due > now:
+            self._due = inf
+            self._plan(due)
             return
         self._due = inf
-        self._pass(self._scheduler.now)
+        self._pass(now)
 
     # -- one pass
 
@@ -144,7 +147,7 @@ class Sender:
         self._running = True
         self.passes += 1
         client = self._client
-        now_ms = self._clock.ms(now)
+        now_ms = self._now_ms = self._clock.ms(now)
         if self._in_poll:
             client.handle_at_ms(now, now_ms)
         appender = self._appender
@@ -155,33 +158,41 @@ class Sender:
         producer_id = self._producer_id
         idempotence = self._idempotence
         if idempotence is not None and producer_id is not None:
-            idempotence.before_pass()
-            wait_ms = producer_id.step(now, now_ms)
-            if producer_id.sleep_ms > 0:
-                self._running = False
-                self._in_poll = False
-                self._asleep_until = now + producer_id.sleep_ms / 1000.0
-                self._plan(self._asleep_until)
-                return
+            if idempotence.unresolved or idempotence.bump_required:
+                idempotence.before_pass()
+            # With a producer id there is no step to make.
+            if idempotence.producer_id < 0 or producer_id.state != IDLE:
+                wait_ms = producer_id.step(now, now_ms)
+                if producer_id.sleep_ms > 0:
+                    self._running = False
+                    self._in_poll = False
+                    self._asleep_until = now + producer_id.sleep_ms / 1000.0
+                    self._plan(self._asleep_until)
+                    return
         holds = wait_ms != GO_ON
         spins = False
         if not holds:
+            accumulator = self._accumulator
             wait_ms = self._look(now_ms)
             if self._nodes:
                 spins = not self._send_data(now, now_ms)
-            if self._accumulator.expires_ms <= now_ms and self._expire(now, now_ms):
+            if accumulator.expires_ms <= now_ms and self._expire(now, now_ms):
                 spins = False
-            wait_ms = 0 if self._nodes else self._with_expiry(wait_ms, now_ms)
+            if self._nodes:
+                wait_ms = 0
+            elif accumulator.expires_ms - now_ms < self._limit_ms:
+                wait_ms = self._with_expiry(wait_ms, now_ms)
         metadata_ms = client.update_metadata_at_ms(now, now_ms)
         base = now if now > self._busy_until else self._busy_until
-        if client.writes == writes and (wait_ms > 0 or spins) and not client.readable():
+        readable = bool(client.news) or bool(client.aborted)
+        if client.writes == writes and (wait_ms > 0 or spins) and not readable:
             if spins:
                 wait_ms = self._while_spinning(now_ms)
-            self._sleep(base, now_ms, min(wait_ms, metadata_ms), spins)
+            self._sleep(base, now_ms, wait_ms if wait_ms < metadata_ms else metadata_ms, spins)
         elif base > now:
             # The poll is reached when the work is done; it then finds what has come meanwhile.
             self._in_poll = True
-            if holds or client.readable() or client.has_unanswered():
+            if holds or readable or client.unanswered:
                 self._plan(base)
             else:
                 self._look_again(base, now_ms, metadata_ms)
@@ -195,11 +206,11 @@ class Sender:
     def _look_again(self, base: float, now_ms: int, metadata_ms: int) -> None:
         """The poll has returned at once: one more pass, unless it would find nothing."""
         idempotence = self._idempotence
-        if idempotence is not None:
+        if idempotence is not None and (idempotence.unresolved or idempotence.bump_required):
             idempotence.before_pass()
         client = self._client
         wait_ms = self._look(now_ms)
-        if self._nodes or wait_ms == 0 or client.readable():
+        if self._nodes or wait_ms == 0 or client.news or client.aborted:
             self._in_poll = base > self._scheduler.now
             self._plan(base)
             return
@@ -208,25 +219,30 @@ class Sender:
             self._in_poll = False
             self._plan(base)
             return
-        self._sleep(base, now_ms, min(self._with_expiry(wait_ms, now_ms), metadata_ms), False)
+        if self._accumulator.expires_ms - now_ms < self._limit_ms:
+            wait_ms = self._with_expiry(wait_ms, now_ms)
+        self._sleep(base, now_ms, wait_ms if wait_ms < metadata_ms else metadata_ms, False)
 
     def _sleep(self, base: float, now_ms: int, wait_ms: int, spins: bool) -> None:
         """Sleep in poll from ``base`` on, until the clock has moved by ``wait_ms`` or something happens."""
         self._in_poll = True
         clock = self._clock
-        if wait_ms > self._settings.request_timeout_ms:
-            wait_ms = self._settings.request_timeout_ms
+        client = self._client
+        if wait_ms > self._limit_ms:
+            wait_ms = self._limit_ms
         base_ms = now_ms if base == self._scheduler.now else clock.ms(base)
         deadline_ms = now_ms + wait_ms
-        fraction = base - clock.time_of(base_ms)
-        due = clock.time_of(deadline_ms) + fraction
+        # Clock.time_of in line, at the end of every pass.
+        offset_ms = clock.offset_ms
+        fraction = base - (base_ms - offset_ms) / 1000.0
+        due = (deadline_ms - offset_ms) / 1000.0 + fraction
         appender = self._appender
         assert appender is not None
         event = appender.next_event(due)
         if event < due:
             due = event
-        timeout_ms = self._client.next_timeout_ms()
-        if timeout_ms < deadline_ms:
+        if client.timeout_check_ms < deadline_ms or client.setup_check_ms < deadline_ms:
+            timeout_ms = client.next_timeout_ms()
             # Something will have timed out: seen when a record is appended behind others, which wakes, too.
             late = clock.time_of(timeout_ms + 1) + fraction
             if not spins:
@@ -234,7 +250,7 @@ class Sender:
             if late < due:
                 due = late
         if due < inf:
-            self._plan(self._running_again(due if due > base else base))
+            self._run_again(due if due > base else base)
 
     def _while_spinning(self, now_ms: int) -> int:
         wait_ms = min(self._accumulator.next_change_ms(now_ms), self._accumulator.next_check_ms)
@@ -254,21 +270,24 @@ class Sender:
         """Find the nodes to send to now (``_nodes``); returns how long to wait otherwise (ms)."""
         accumulator = self._accumulator
         client = self._client
-        self._nodes = []
+        nodes: list[NodeConnection] = []
+        self._nodes = nodes
         if not accumulator.active:
             accumulator.ready_none()
             return UNLIMITED
-        accumulator.ready(now_ms)
+        if not accumulator.ready(now_ms):
+            return accumulator.next_check_ms
         if accumulator.unknown_leader:
             self._metadata.request_update()
         wait_ms = accumulator.next_check_ms
         for node in accumulator.ready_nodes:
             state = client.node(node)
-            if client.ready_at_ms(state, now_ms):
-                accumulator.note_latency(node, now_ms, True)
-                self._nodes.append(node)
+            is_ready = client.ready_at_ms(state, now_ms)
+            if self._notes_latency:
+                accumulator.note_latency(node, now_ms, is_ready)
+            if is_ready:
+                nodes.append(state)
             else:
-                accumulator.note_latency(node, now_ms, False)
                 delay_ms = client.poll_delay_ms(state, now_ms)
                 if delay_ms < wait_ms:
                     wait_ms = delay_ms
@@ -279,18 +298,20 @@ class Sender:
         accumulator = self._accumulator
         sent = False
         limit = self._settings.max_request_size
-        drained = [accumulator.drain(node, limit, now, now_ms) for node in self._nodes]
-        for node, batches in zip(self._nodes, drained, strict=True):
+        drained: list[list[ProducerBatch]] = []
+        for state in self._nodes:
+            drained.append(accumulator.drain(state.id, limit, now, now_ms))
+        for state, batches in zip(self._nodes, drained, strict=True):
             if not batches:
                 continue
             sent = True
-            if self._settings.keeps_order:
+            if self._keeps_order:
                 for batch in batches:
                     batch.queue.muted = True
-            self._send(node, batches, now, now_ms)
+            self._send(state, batches, now, now_ms)
         return sent
 
-    def _send(self, node: int, batches: list[ProducerBatch], now: float, now_ms: int) -> None:
+    def _send(self, state: NodeConnection, batches: list[ProducerBatch], now: float, now_ms: int) -> None:
         settings = self._settings
         request = produce_request(batches, settings)
         payload = request.payload_bytes
@@ -306,7 +327,6 @@ class Sender:
             at = self._host.compute(begin, work_s)
             self.busy_s += work_s
             self._busy_until = at
-        state = self._client.node(node)
         self._client.write_at_ms(state, request, now, now_ms, at)
 
     def _expire(self, now: float, now_ms: int) -> bool:
@@ -321,7 +341,7 @@ class Sender:
 
     def _answered(self, request: Request) -> None:
         assert isinstance(request, SentProduce)
-        now_ms = self._clock.ms(self._scheduler.now)
+        now_ms = self._now_ms  # callbacks run within a pass
         batches = request.batches
         failed = request.failed
         if failed != NONE or not request.expects_response:
@@ -332,9 +352,13 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] = []
-        for position, partition in enumerate(request.partitions):
-            self._complete(batches[position], partition.error, now_ms)
-            if partition.leader_hint >= 0 and self._settings.uses_hints and partition.error in _WITH_LEADER:
+        for batch, partition in zip(batches, request.partitions, strict=True):
+            error = partition.error
+            if error == NONE:
+                self._succeeded(batch)
+                continue
+            self._complete(batch, error, now_ms)
+            if partition.leader_hint >= 0 and self._settings.uses_hints and error in _WITH_LEADER:
                 hints.append((partition.tp, partition.leader_hint, partition.leader_epoch_hint))
         if hints:
             learned = self._metadata.update_leaders(hints)
@@ -343,21 +367,24 @@ class Sender:
 
     def _complete(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
         if error == NONE:
-            if self._idempotence is not None:
-                self._idempotence.completed(batch)
-            if batch.outcome == UNDECIDED:
-                batch.outcome = SUCCEEDED
-                self._acknowledge(batch)
-        else:
-            self._complete_with_error(batch, error, now_ms)
-        if self._settings.keeps_order:
+            self._succeeded(batch)
+            return
+        self._complete_with_error(batch, error, now_ms)
+        if self._keeps_order:
             batch.queue.muted = False
 
-    def _acknowledge(self, batch: ProducerBatch) -> None:
-        records = batch.records
-        assert records is not None
-        self._monitor.acknowledged(self._number, batch.queue.tp, records, self._scheduler.now)
-        self._forget(batch)
+    def _succeeded(self, batch: ProducerBatch) -> None:
+        queue = batch.queue
+        if self._idempotence is not None:
+            self._idempotence.completed(batch)
+        if batch.outcome == UNDECIDED:
+            batch.outcome = SUCCEEDED
+            records = batch.records
+            assert records is not None
+            self._monitor.acknowledged(self._number, queue.tp, records, self._scheduler.now)
+            self._forget(batch)
+        if self._keeps_order:
+            queue.muted = False
 
     def _complete_with_error(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
         accumulator = self._accumulator
@@ -395,12 +422,16 @@ class Sender:
         self._forget(batch)
 
     def _forget(self, batch: ProducerBatch) -> None:
-        self._leave_flight(batch)
+        in_flight = batch.queue.in_flight
+        if in_flight and in_flight[0] is batch:
+            del in_flight[0]
+        else:
+            self._leave_flight(batch)
         self._accumulator.release(batch)
 
     def _leave_flight(self, batch: ProducerBatch) -> None:
         in_flight = batch.queue.in_flight
         if in_flight and in_flight[0] is batch:
-            in_flight.pop(0)
+            del in_flight[0]
         elif batch in in_flight:
             in_flight.remove(batch)

@@ -37,7 +37,11 @@ class StickyAppender(BulkAppender):
         self._by_partition: dict[int, PartitionQueue] = {queue.position: queue for queue in accumulator.queues}
         self._open_batch: ProducerBatch | None = None
         self._produced_before: int = 0
+        self._uniform: bool = partitioner.uniform
+        self._one_bytes: int = sizes.quick_bytes(1)
         self._next: float = arrivals.time_bound(0)
+        self._exact: bool = arrivals.exact
+        """Whether ``_next`` is the very moment, not a bound."""
 
     def arrivals_of(self, queue: PartitionQueue) -> Arrivals:
         return self._arrivals
@@ -46,10 +50,12 @@ class StickyAppender(BulkAppender):
         if self.blocked != FREE:
             return self.blocked_until
         while self._next < limit:
-            known = self._arrivals.time_until(self._wanted(), limit)
-            if known > self._next:
-                self._next = known
-                continue
+            if not self._exact:
+                known = self._arrivals.time_until(self._wanted(), limit)
+                if known > self._next:
+                    self._next = known
+                    continue
+                self._exact = True
             batch = self._open_batch
             if batch is None or batch.close_at >= 0:
                 break
@@ -66,7 +72,9 @@ class StickyAppender(BulkAppender):
         return batch.close_at - 1 if batch.fills_exactly else batch.close_at
 
     def _plan(self) -> None:
-        self._next = self._arrivals.time_bound(self._wanted())
+        arrivals = self._arrivals
+        self._next = arrivals.time_bound(self._wanted())
+        self._exact = arrivals.exact
 
     def advance(self, now: float) -> None:
         if self.blocked != FREE and not self._resume(now):
@@ -78,7 +86,7 @@ class StickyAppender(BulkAppender):
 
     def _event(self, now: float) -> None:
         arrivals = self._arrivals
-        if arrivals.count_until(now) <= self._wanted():
+        if not self._exact and arrivals.count_until(now) <= self._wanted():
             self._plan()
             return
         batch = self._open_batch
@@ -87,21 +95,22 @@ class StickyAppender(BulkAppender):
                 self._work_out(batch, arrivals, True)
                 self._plan()
                 return
-            self._shut(batch.queue, batch)
+            self._shut(batch.queue, batch, arrivals)
             self._leave(batch)
             if batch.fills_exactly:
                 # The record that fills a batch completes it: the partitioner may move on at once.
-                if self._partitioner.uniform:
+                if self._uniform:
                     self._partitioner.add(0, True)
                 self._plan()
                 return
         intended = arrivals.time_of(self.cursor)
         at = intended if intended > self.accept_from else self.accept_from
-        if self._await_metadata(intended, at):
+        if not self._topic_known and self._await_metadata(intended, at):
             return
-        if batch is None and self._partitioner.current >= 0 and self._partitioner.uniform:
+        if batch is None and self._partitioner.current >= 0 and self._uniform:
             self._partitioner.add(0, True)  # a complete partition is left before memory is asked for
-        if not self._begin(intended, at, self._clock.ms(at)):
+        at_ms = self._clock.ms(at)
+        if not self._begin(intended, at, at_ms, at_ms):
             self._block(NO_MEMORY, intended, at)
 
     def _leave(self, batch: ProducerBatch) -> None:
@@ -110,32 +119,34 @@ class StickyAppender(BulkAppender):
         self._partitioner.produced_bytes = self._produced_before + batch.size
         self._open_batch = None
 
-    def _begin(self, intended: float, at: float, base_ms: int) -> bool:
+    def _begin(self, intended: float, at: float, base_ms: int, at_ms: int) -> bool:
         """Open a batch with the record at the cursor; False if there is no memory."""
         partitioner = self._partitioner
         pool = self._accumulator.pool
-        partitioner.pick()
-        if partitioner.uniform:
+        if partitioner.current < 0:
+            partitioner.pick()
+        if self._uniform:
             # The memory is found before the partition is looked at again.
             if pool.free_bytes < self._sizes.limit:
                 pool.allocate(self._sizes.limit)
                 return False
-            partitioner.add(0, True)
+            if partitioner.produced_bytes >= self._batch_size:  # else add() would change nothing
+                partitioner.add(0, True)
         elif pool.waiting_bytes == 0:
             partitioner.new_batch()
         queue = self._by_partition[partitioner.current]
         left = queue.open
         if left is not None:
-            self._shut(queue, left)
-        if not self._open(queue, self._stream, self.cursor, intended, at, base_ms):
+            self._shut(queue, left, self._arrivals)
+        if not self._open(queue, self._arrivals, self._stream, self.cursor, intended, at, base_ms, at_ms):
             return False
         self._arrivals.forget(self.cursor)
         batch = queue.open
         assert batch is not None
         self._produced_before = partitioner.produced_bytes
         self._open_batch = batch
-        size = self._sizes.quick_bytes(1)
-        if partitioner.uniform and size < batch.limit and partitioner.produced_bytes + size >= 2 * self._batch_size:
+        size = self._one_bytes
+        if self._uniform and size < batch.limit and partitioner.produced_bytes + size >= 2 * self._batch_size:
             # A record of twice batch.size moves the choice on although its batch is not full to the last byte.
             self._work_out(batch, self._arrivals, True)
             self._open_batch = None
@@ -159,14 +170,15 @@ class StickyAppender(BulkAppender):
             gave_up = True
         else:
             return False
-        base_ms = self.blocked_ms if self.blocked == NO_MEMORY else self._clock.ms(at)
+        at_ms = self._clock.ms(at)
+        base_ms = self.blocked_ms if self.blocked == NO_MEMORY else at_ms
         self.blocked = FREE
         self.accept_from = at
         if gave_up:
             self._plan()
             return True
         intended = self._arrivals.time_of(self.cursor)
-        if not self._begin(intended, at, base_ms):
+        if not self._begin(intended, at, base_ms, at_ms):
             self._block(NO_MEMORY, intended, at)
             return False
         return True

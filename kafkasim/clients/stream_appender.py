@@ -103,16 +103,17 @@ class StreamAppender(BulkAppender):
                 self._work_out(batch, arrivals, True)
                 self._plan(queue)
                 return
-            self._shut(queue, batch)
+            self._shut(queue, batch, arrivals)
             queue.cursor = batch.close_at
             if batch.fills_exactly:
                 self._plan(queue)
                 return
         intended = arrivals.time_of(queue.cursor)
         at = intended if intended > self.accept_from else self.accept_from
-        if self._await_metadata(intended, at):
+        at_ms = self._clock.ms(at)
+        if not self._topic_known and self._await_metadata(intended, at):
             self._blocked_queue = queue
-        elif self._open(queue, queue.stream, queue.cursor, intended, at, self._clock.ms(at)):
+        elif self._open(queue, arrivals, queue.stream, queue.cursor, intended, at, at_ms, at_ms):
             arrivals.forget(queue.cursor)
             self._plan(queue)
         else:
@@ -128,23 +129,24 @@ class StreamAppender(BulkAppender):
         elif now >= self.blocked_until:
             # send() gives the record up; the next one begins to wait anew.
             at = self.blocked_until
-            arrivals = self._arrivals[queue.slot]
             self._accumulator.pool.give_up()
-            intended = arrivals.time_of(queue.cursor)
+            intended = self._arrivals[queue.slot].time_of(queue.cursor)
             self._refused.refused(queue, queue.stream, queue.cursor, intended, MAX_BLOCK_TIMEOUT)
             queue.cursor += 1
             gave_up = True
         else:
             return False
         reason = self.blocked
-        base_ms = self.blocked_ms if reason == NO_MEMORY else self._clock.ms(at)
+        at_ms = self._clock.ms(at)
+        base_ms = self.blocked_ms if reason == NO_MEMORY else at_ms
         self._resettle()
         self.blocked = FREE
         self.accept_from = at
         self._blocked_queue = None
         if not gave_up:
-            intended = self._arrivals[queue.slot].time_of(queue.cursor)
-            if not self._open(queue, queue.stream, queue.cursor, intended, at, base_ms):
+            arrivals = self._arrivals[queue.slot]
+            intended = arrivals.time_of(queue.cursor)
+            if not self._open(queue, arrivals, queue.stream, queue.cursor, intended, at, base_ms, at_ms):
                 self._blocked_queue = queue
                 self._block(NO_MEMORY, intended, at)
         for other in self._accumulator.queues:

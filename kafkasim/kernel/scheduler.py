@@ -10,7 +10,7 @@ anything that a hash or an address could change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 URGENT: Final = 0
@@ -23,17 +23,25 @@ LATE: Final = 2
 Callback = Callable[[Any], None]
 
 
+class EndOfRun(Exception):
+    """The mark at the end of a run has come up."""
+
+
 class Scheduler:
     """Time and the order of what happens.
 
-    ``now`` is in seconds.  ``events`` counts executed entries (benchmarks divide by it).
+    ``now`` is in seconds.
     """
 
     def __init__(self, initial_time: float = 0.0) -> None:
         self.now: float = initial_time
-        self.events: int = 0
         self._sequence: int = 0
         self._heap: list[tuple[float, int, int, Callback, Any]] = []
+
+    @property
+    def events(self) -> int:
+        """Executed entries (benchmarks divide by it): what was planned and is planned no more."""
+        return self._sequence - len(self._heap)
 
     def call_at(self, time: float, function: Callback, argument: Any) -> None:
         """Call ``function(argument)`` at ``time`` (s), at normal priority.
@@ -66,28 +74,33 @@ class Scheduler:
         """Execute the next entry; ``IndexError`` when there is none."""
         time, _, _, function, argument = heappop(self._heap)
         self.now = time
-        self.events += 1
         function(argument)
 
     def run_until(self, time: float) -> None:
         """Execute every entry strictly before ``time``, and urgent ones at it; then it is ``time``."""
         heap = self._heap
-        events = 0
+        # A mark in the heap ends the run, so that no entry has to be compared with ``time``: no entry at
+        # ``time`` but the urgent ones sorts before it.
+        mark = (time, NORMAL, -1, _end, None)
+        heappush(heap, mark)
         try:
-            while heap:
-                entry = heap[0]
-                if entry[0] >= time and (entry[0] > time or entry[1] != URGENT):
-                    break
-                heappop(heap)
-                self.now = entry[0]
-                events += 1
-                entry[3](entry[4])
-        finally:
-            self.events += events
-        self.now = time
+            while True:
+                self.now, _, _, function, argument = heappop(heap)
+                function(argument)
+        except EndOfRun:
+            return
+        except BaseException:
+            heap.remove(mark)
+            heapify(heap)
+            raise
 
     def drain(self) -> None:
         """Execute entries until none is left (or a callback raises)."""
         heap = self._heap
         while heap:
             self.step()
+
+
+def _end(_: Any) -> None:
+    """What the mark at the end of a run calls."""
+    raise EndOfRun

@@ -161,7 +161,6 @@ class WorkerPool:
         self.generation: int = 0
         self.busy_s: float = 0.0
         self.waiting_s: float = 0.0
-        self.present_s: float = 0.0
         self.served: int = 0
         self._scheduler = scheduler
         self._begin = begin
@@ -172,6 +171,11 @@ class WorkerPool:
         self._lingering: list[float] = []
         self._paused_s: float = 0.0
         self._resumes_at: float = 0.0
+
+    @property
+    def present_s(self) -> float:
+        """Time that jobs spent here, waiting and served (s)."""
+        return self.busy_s + self.waiting_s
 
     def submit(self, job: Job, at: float) -> None:
         """A job that reaches the queue at ``at`` (now or later).
@@ -187,7 +191,15 @@ class WorkerPool:
                 self._expected += 1
                 scheduler.call_at(at, self._arrive, job)
                 return
-            self._start(job, at, self.wake_up_s)
+            # _start, in line: nearly every request begins here.
+            self._occupied += 1
+            job.started_at = at
+            service_s = self._begin(job) + self.wake_up_s
+            if self._paused_s > 0.0:
+                job.pool_paused_s = self._paused_s
+                if at < self._resumes_at:
+                    at = self._resumes_at
+            scheduler.call_at(at + service_s, self._complete, job)
             return
         if self._occupied >= self.workers:
             self._reclaim(scheduler.now)
@@ -241,9 +253,10 @@ class WorkerPool:
         job.started_at = at
         self.waiting_s += at - job.arrived_at
         service_s = self._begin(job) + wake_up_s
-        if at < self._resumes_at:
-            at = self._resumes_at
-        job.pool_paused_s = self._paused_s
+        if self._paused_s > 0.0:
+            job.pool_paused_s = self._paused_s
+            if at < self._resumes_at:
+                at = self._resumes_at
         self._scheduler.call_at(at + service_s, self._complete, job)
 
     def _complete(self, job: Job) -> None:
@@ -251,7 +264,7 @@ class WorkerPool:
             return
         scheduler = self._scheduler
         now = scheduler.now
-        if job.pool_paused_s < self._paused_s:
+        if self._paused_s > 0.0 and job.pool_paused_s < self._paused_s:
             left_s = self._paused_s - job.pool_paused_s
             job.pool_paused_s = self._paused_s
             scheduler.call_at(now + left_s, self._complete, job)
@@ -265,7 +278,6 @@ class WorkerPool:
         end = now + extra_s
         self.served += 1
         self.busy_s += end - job.started_at
-        self.present_s += end - job.arrived_at
         if extra_s <= 0.0:
             self._occupied -= 1
             if self._queue:

@@ -65,6 +65,19 @@ class IntervalSet:
             return 0
         return self._merge(first, last)
 
+    def add_beyond(self, first: int, last: int) -> bool:
+        """Like :meth:`add` where ``[first, last)`` lies at or after the end; else nothing is done and False told."""
+        if last <= first or first < self._end or first < 0:
+            return False
+        if first == self._end:
+            self._lasts[-1] = last
+        else:
+            self._firsts.append(first)
+            self._lasts.append(last)
+        self._end = last
+        self.count += last - first
+        return True
+
     def _merge(self, first: int, last: int) -> int:
         if first < 0:
             raise ValueError(f"members are numbered from 0: [{first}, {last})")

@@ -99,10 +99,7 @@ class LatencyRecorder:
     def record(self, t: float, first: float, last: float, n: int) -> None:
         """At ``t`` (s), ``n`` records intended from ``first`` to ``last`` (s) completed."""
         rows = self._rows
-        rows.append(t)
-        rows.append(first)
-        rows.append(last)
-        rows.append(n)
+        rows += (t, first, last, n)
         if len(rows) >= BLOCK:
             self.fold()
 

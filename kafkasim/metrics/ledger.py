@@ -68,8 +68,7 @@ class GroupAccount:
     def deliver(self, first: int, last: int) -> None:
         """``poll()`` returned the numbers ``[first, last)``."""
         delivered = self.delivered
-        if first >= delivered.end:
-            delivered.add(first, last)
+        if delivered.add_beyond(first, last):
             return
         again = 0
         for a, b in delivered.overlaps(first, last):

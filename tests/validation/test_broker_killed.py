@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-validity = pytest.importorskip("validity")
+from benchmarks import validity
 
 KNOWN_MISSES = {
-    # Load and the assumed cost of applying a LeaderAndIsr are candidates; not explained (docs/validity.md).
+    # Real brokers take longer until they lead, and the trials' cores were busy (docs/validity.md, "The miss"): with
+    # acks=1, which waits for no follower, they paused for 132 ms at least where the simulation has a record's pace.
     "later preferred election gap acks=all",
 }
 

@@ -49,16 +49,20 @@ consumers:
 
 
 def arrivals(text):
+    """Records created by stream, and the intended time of every record that begins a batch."""
     simulation = Simulation(Scenario.loads(text), 9)
     simulation.run()
     simulation.result()
-    streams = simulation.cluster.ledger.streams
-    batches = [b for p in simulation.cluster.board.replicas[-1] for b in p.log.batches]
-    return [stream.created for stream in streams], sorted({b.first_time for b in batches})
+    cluster = simulation.cluster
+    batches = [b for tp in cluster.topics.partitions("t") for b in cluster.board.replicas[tp.index][0].log.batches]
+    return [s.created for s in cluster.ledger.streams], {(b.stream, b.first): b.first_time for b in batches}
 
 
 def test_another_consumer_shifts_no_arrival():
-    created, _ = arrivals(BASE)
-    more, _ = arrivals(BASE + "  - {group: two, topics: [t], members: 2, processing: 1ms/record}\n")
+    """Common random numbers: two variants of a scenario meet the same records, however they are batched."""
+    created, times = arrivals(BASE)
+    more, others = arrivals(BASE + "  - {group: two, topics: [t], members: 2, processing: 1ms/record}\n")
     assert created == more
-    assert arrivals(BASE) == arrivals(BASE)
+    both = times.keys() & others.keys()
+    assert len(both) > 1000
+    assert {key: times[key] for key in both} == {key: others[key] for key in both}
