@@ -14,20 +14,49 @@ from simpy.events import Event
 
 from kafkasim.broker.broker import StartFailed
 from kafkasim.cluster import Cluster
+from kafkasim.faults.targets import Process
 
 
-def crash(cluster: Cluster, kind: str, number: int, for_s: float | None, cause: int) -> None:
-    """Kill a broker or a ZooKeeper server now and have it started again."""
-    env = cluster.env
-    if kind == "broker":
-        broker = cluster.brokers[number]
-        delay_s = cluster.restart_delay_s[number] if for_s is None else for_s
-        broker.crash(cause)
-        env.process(_supervise_broker(cluster, number, env.now + delay_s, cause))
+class Crash:
+    """A killed broker or ZooKeeper server."""
+
+    def __init__(self, cluster: Cluster, process: Process, for_s: float | None, cause: int) -> None:
+        self.hit = self.actor = str(process)
+        self._cluster = cluster
+        self._process = process
+        now = cluster.env.now
+        if process.kind == "broker":
+            cluster.brokers[process.number].crash(cause)
+        else:
+            cluster.ensemble.crash(process.number, cause)
+        supervise(cluster, process, now + (restart_delay_s(cluster, process) if for_s is None else for_s), cause)
+
+    def undone(self) -> bool:
+        """The process is up, registered, and serves."""
+        return serves(self._cluster, self._process)
+
+
+def restart_delay_s(cluster: Cluster, process: Process) -> float:
+    """How long the supervisor of a process waits before it starts it."""
+    if process.kind == "broker":
+        return cluster.restart_delay_s[process.number]
+    return cluster.zookeeper_restart_delay_s
+
+
+def serves(cluster: Cluster, process: Process) -> bool:
+    """Whether a process is up and answers its clients."""
+    if process.kind == "broker":
+        broker = cluster.brokers[process.number]
+        return broker.registered and broker.server.open
+    return cluster.ensemble.is_serving(process.number)
+
+
+def supervise(cluster: Cluster, process: Process, at: float, cause: int) -> None:
+    """Start a process at ``at`` (s), again and again if it fails."""
+    if process.kind == "broker":
+        cluster.env.process(_supervise_broker(cluster, process.number, at, cause))
     else:
-        delay_s = cluster.zookeeper_restart_delay_s if for_s is None else for_s
-        cluster.ensemble.crash(number, cause)
-        env.process(_start_server(cluster, number, env.now + delay_s, cause))
+        cluster.env.process(_start_server(cluster, process.number, at, cause))
 
 
 def _supervise_broker(cluster: Cluster, number: int, at: float, cause: int) -> Generator[Event, Any, None]:

@@ -16,12 +16,18 @@ RETRY_S = 0.1
 class PreferredElection(ConnectionOwner):
     """One administrator's client: finds the controller, asks, asks again until it is answered."""
 
-    def __init__(self, cluster: Cluster, host: Host, cause: int) -> None:
+    def __init__(self, cluster: Cluster, host: Host, partitions: str, cause: int) -> None:
+        self.hit = partitions
+        self.actor = "administrator"
         self.answered_at: float | None = None
         self._cluster = cluster
         self._host = host
         self._cause = cause
         self._ask(None)
+
+    def undone(self) -> bool:
+        """The controller has answered."""
+        return self.answered_at is not None
 
     def _ask(self, _: None) -> None:
         controller = self._cluster.active_controller()

@@ -16,8 +16,9 @@ from simpy.events import Event
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
-from kafkasim.faults.crash import crash
+from kafkasim.faults.crash import Crash
 from kafkasim.faults.elections import PreferredElection
+from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.scenario.model import EventSpec
 
 LOOK_EVERY_S = 0.01
@@ -25,15 +26,13 @@ LOOK_EVERY_S = 0.01
 
 @dataclass(slots=True)
 class RunningEvent:
-    """One event: its row in the timeline, what it hit, and when it was over."""
+    """One event: its row in the timeline, what it does, and when it was over."""
 
     row: int
     at_s: float
     event: str
     target: str
-    kind: str = ""
-    number: int = 0
-    election: PreferredElection | None = None
+    fault: Fault
     over_s: float | None = None
 
     def as_dict(self) -> dict[str, object]:
@@ -65,33 +64,43 @@ class EventSchedule:
         return found
 
     def _begin(self, spec: EventSpec) -> None:
-        cluster = self._cluster
-        now = cluster.env.now
-        if spec.verb == "elect_preferred_leaders":
-            row = cluster.timeline.add(now, "administrator", "elect_preferred_leaders", spec.partitions)
-            event = RunningEvent(row, now, spec.verb, spec.partitions)
-            event.election = PreferredElection(cluster, self._admin_host, row)
+        if spec.target is not None:
+            self._hit_processes(spec)
         else:
-            if spec.target is None:
-                raise AssertionError("a crash has a target")
-            try:
-                kind, number = targets.find(cluster, spec.target, self._draws)
-            except targets.NoTarget as vacant:
-                cluster.timeline.add(now, str(spec.target), "fault", f"crash without effect: {vacant}")
-                return
-            alive = cluster.brokers[number].up if kind == "broker" else cluster.ensemble.is_up(number)
-            if not alive:
-                cluster.timeline.add(now, f"{kind} {number}", "fault", "crash without effect: it is down already")
-                return
-            role = "" if str(spec.target) == f"{kind} {number}" else f" ({spec.target})"
-            row = cluster.timeline.add(now, f"{kind} {number}", "fault", f"crash{role}")
-            event = RunningEvent(row, now, spec.verb, f"{kind} {number}", kind, number)
-        self.events.append(event)
-        if event.kind:
-            crash(cluster, event.kind, event.number, spec.for_s, row)
-        if not self._looking:
+            self._order(spec)
+        if self.events and not self._looking:
             self._looking = True
-            cluster.env.process(self._look())
+            self._cluster.env.process(self._look())
+
+    def _hit_processes(self, spec: EventSpec) -> None:
+        """``crash`` and its like: a row and a fault for each process that the target names."""
+        cluster = self._cluster
+        target = spec.target
+        assert target is not None
+        try:
+            hit = targets.find(cluster, target, self._draws)
+        except NoEffect as vacant:
+            self._note(str(target), "fault", f"{spec.verb} without effect: {vacant}")
+            return
+        for process in hit:
+            name = str(process)
+            if not targets.is_up(cluster, process):
+                self._note(name, "fault", f"{spec.verb} without effect: it is down already")
+                continue
+            role = "" if str(target) == name else f" ({target})"
+            row = self._note(name, "fault", f"{spec.verb}{role}")
+            self._add(spec, row, Crash(cluster, process, spec.for_s, row))
+
+    def _order(self, spec: EventSpec) -> None:
+        """What an administrator asks the cluster for."""
+        row = self._note("administrator", spec.verb, spec.partitions)
+        self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
+
+    def _note(self, actor: str, event: str, detail: str) -> int:
+        return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail)
+
+    def _add(self, spec: EventSpec, row: int, fault: Fault) -> None:
+        self.events.append(RunningEvent(row, self._cluster.env.now, spec.verb, fault.hit, fault))
 
     def _look(self) -> Generator[Event, Any, None]:
         env = self._cluster.env
@@ -110,24 +119,14 @@ class EventSchedule:
         for event in self.events:
             if event.over_s is None:
                 event.over_s = env.now
-                actor = event.target if event.kind else "administrator"
-                self._cluster.timeline.add(env.now, actor, "over", event.event, event.row)
+                self._cluster.timeline.add(env.now, event.fault.actor, "over", event.event, event.row)
         self._looking = False
 
     def _whole(self) -> bool:
         cluster = self._cluster
-        for event in self.events:
-            if event.over_s is None and not self._target_back(event):
-                return False
+        if not all(event.fault.undone() for event in self.events if event.over_s is None):
+            return False
         if not cluster.whole():
             return False
         controller = cluster.active_controller()
         return controller is not None and not controller.controller.channels.total_queue_size()
-
-    def _target_back(self, event: RunningEvent) -> bool:
-        if event.election is not None:
-            return event.election.answered_at is not None
-        if event.kind == "broker":
-            broker = self._cluster.brokers[event.number]
-            return broker.registered and broker.server.open
-        return self._cluster.ensemble.is_serving(event.number)

@@ -1,15 +1,14 @@
-"""Holds producers, consumers, events and expectations against the cluster they belong to."""
+"""Holds producers, consumers and expectations against the cluster they belong to."""
 
 from __future__ import annotations
 
 from kafkasim.scenario import configs
 from kafkasim.scenario.configs import OFFSETS_TOPIC
-from kafkasim.scenario.cross_reference import Facts, check_host, duplicates
+from kafkasim.scenario.cross_reference import Facts, check_host, duplicates, known_topic
 from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.expectations import Expectation, ExpectationError, parse_expectation
-from kafkasim.scenario.paths import Path, find
-from kafkasim.scenario.schema import Consumer, Event, Producer
-from kafkasim.scenario.targets import FORMS, parse_target
+from kafkasim.scenario.paths import Path
+from kafkasim.scenario.schema import Consumer, Producer
 
 
 def check(facts: Facts) -> None:
@@ -25,20 +24,8 @@ def check(facts: Facts) -> None:
     for index, consumer in enumerate(file.consumers):
         _consumer(facts, facts.at("consumers", index), consumer)
     _offsets_topic(facts)
-    for index, event in enumerate(file.events):
-        _event(facts, facts.at("events", index), event)
     for index, text in enumerate(file.expect):
         _expectation(facts, facts.at("expect", index), text)
-
-
-def _known_topic(facts: Facts, path: Path, name: str) -> int | None:
-    """The number of partitions of a topic that the file declares; a mistake if it declares none."""
-    if name in facts.partitions:
-        return facts.partitions[name]
-    known = facts.names("topics")
-    if name not in known:
-        facts.report.wrong(path, "there is no such topic", name, listed(known), nearest(name, known))
-    return None
 
 
 def _producer(facts: Facts, place: Path, producer: Producer) -> None:
@@ -47,7 +34,7 @@ def _producer(facts: Facts, place: Path, producer: Producer) -> None:
     typed = configs.check(report, (*place, "config"), "producer", producer.config, version, duration)
     configs.check_producer(report, (*place, "config"), typed, version)
     check_host(facts, place, producer.host)
-    count = _known_topic(facts, (*place, "topic"), producer.topic)
+    count = known_topic(facts, (*place, "topic"), producer.topic)
     if producer.rate is not None and producer.records is not None:
         report.wrong((*place, "records"), "give rate or records, not both", at_key=True)
     loaded = producer.rate is not None or producer.records is not None
@@ -92,7 +79,7 @@ def _consumer(facts: Facts, place: Path, consumer: Consumer) -> None:
     configs.check_consumer(report, (*place, "config"), typed, version, consumer.group, facts.brokers)
     check_host(facts, place, consumer.host)
     for index, name in enumerate(consumer.topics or []):
-        _known_topic(facts, (*place, "topics", index), name)
+        known_topic(facts, (*place, "topics", index), name)
     for index in duplicates(consumer.topics or []):
         report.wrong((*place, "topics", index), "is listed twice")
     if consumer.group is not None:
@@ -118,7 +105,7 @@ def _consumer(facts: Facts, place: Path, consumer: Consumer) -> None:
     if consumer.topics is not None:
         report.wrong((*place, "topics"), "assign names the topics: remove topics", at_key=True)
     for name, partitions in consumer.assign.items():
-        count = _known_topic(facts, (*place, "assign", name), name)
+        count = known_topic(facts, (*place, "assign", name), name)
         if count is not None and any(partition >= count for partition in partitions):
             report.wrong((*place, "assign", name), f"{name} has no such partition", listed(partitions),
                          f"0 to {count - 1}")  # fmt: skip
@@ -145,52 +132,6 @@ def _offsets_topic(facts: Facts) -> None:
     )
 
 
-def _event(facts: Facts, place: Path, event: Event) -> None:
-    report = facts.report
-    if event.at >= facts.file.duration:
-        limit = f"less than duration ({facts.file.duration:g} s)"
-        report.wrong((*place, "at"), "the run is over by then", allowed=limit)
-    verbs = [verb for verb in ("crash", "elect_preferred_leaders") if getattr(event, verb) is not None]
-    if len(verbs) != 1:
-        if not any(report.broken((*place, *more)) for more in _below(facts, place)):
-            message = "an event has one verb" if verbs else "a verb is missing"
-            report.wrong(place, message, listed(verbs) if verbs else None, "crash, elect_preferred_leaders")
-        return
-    if event.for_ is not None and event.crash is None:
-        report.wrong((*place, "for"), "belongs to crash", at_key=True)
-    if event.crash is not None:
-        _target(facts, (*place, "crash"), event.crash)
-
-
-def _below(facts: Facts, place: Path) -> list[Path]:
-    """The paths of what the mapping at ``place`` holds, relative to it."""
-    node, _ = find(facts.report.root, place)
-    return [(key,) for key in node.value] if isinstance(node.value, dict) else [()]
-
-
-def _target(facts: Facts, place: Path, text: str) -> None:
-    report = facts.report
-    try:
-        target = parse_target(text)
-    except ValueError as error:
-        report.wrong(place, str(error), text, FORMS, nearest(text, ["controller", "zookeeper leader", "random broker"]))
-        return
-    servers = facts.servers
-    if target.kind == "broker" and target.id not in facts.ids:
-        report.wrong(place, "there is no such broker", text, listed(f"broker {number}" for number in facts.ids))
-    elif target.kind == "zookeeper" and not 1 <= (target.id or 0) <= servers:
-        report.wrong(place, "there is no such ZooKeeper server", text,
-                     listed(f"zookeeper {number}" for number in range(1, servers + 1)))  # fmt: skip
-    elif target.kind == "leader_of" and target.topic is not None and target.partition is not None:
-        if target.topic == OFFSETS_TOPIC:
-            value = facts.brokers["offsets.topic.num.partitions"]
-            count = value if isinstance(value, int) else None
-        else:
-            count = _known_topic(facts, place, target.topic)
-        if count is not None and target.partition >= count:
-            report.wrong(place, f"{target.topic} has no such partition", text, f"0 to {count - 1}")
-
-
 def _expectation(facts: Facts, place: Path, text: str) -> None:
     report = facts.report
     try:
@@ -210,6 +151,6 @@ def _expectation(facts: Facts, place: Path, text: str) -> None:
 def _expected_topic(facts: Facts, place: Path, said: Expectation) -> None:
     if said.topic is None or said.topic == OFFSETS_TOPIC:
         return
-    count = _known_topic(facts, place, said.topic)
+    count = known_topic(facts, place, said.topic)
     if count is not None and said.partition is not None and said.partition >= count:
         facts.report.wrong(place, f"{said.topic} has no such partition", said.partition, f"0 to {count - 1}")

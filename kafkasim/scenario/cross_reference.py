@@ -41,6 +41,13 @@ class Facts:
         node, found = find(self.report.root, (section,))
         return list(node.value) if found and isinstance(node.value, dict) else []
 
+    def racks(self) -> list[str]:
+        """Every rack that a broker or a server stands in, sorted."""
+        cluster = self.file.cluster
+        named = [*(cluster.brokers.racks or []), *(cluster.zookeeper.racks or [])]
+        named.extend(own.rack for own in cluster.brokers.overrides.values() if own.rack is not None)
+        return sorted(set(named))
+
     def at(self, section: str, index: int) -> Path:
         """The path of a member of a list as the file numbers it."""
         return (section, self.report.kept(section)[index])
@@ -59,6 +66,16 @@ def check(file: ScenarioFile, report: Reporter) -> Facts:
         check_config.side(("topics", name, "config"), "topic", topic.config)
         _topic(facts, name, topic)
     return facts
+
+
+def known_topic(facts: Facts, path: Path, name: str) -> int | None:
+    """The number of partitions of a topic that the file declares; a mistake if it declares none."""
+    if name in facts.partitions:
+        return facts.partitions[name]
+    known = facts.names("topics")
+    if name not in known:
+        facts.report.wrong(path, "there is no such topic", name, listed(known), nearest(name, known))
+    return None
 
 
 class _Configs:

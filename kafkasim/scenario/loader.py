@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kafkasim.scenario import cross_clients, cross_reference, resolve, sizing
+from kafkasim.scenario import cross_clients, cross_events, cross_reference, resolve, sizing
 from kafkasim.scenario.composition import compose_file, compose_text, override
 from kafkasim.scenario.errors import Mistake, ScenarioError
 from kafkasim.scenario.model import ReportSpec
@@ -46,6 +46,7 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
         raise AssertionError("a scenario that cannot be validated has no mistakes")
     facts = cross_reference.check(file, report)
     cross_clients.check(facts)
+    cross_events.check(facts)
     sizing.check(facts)
     report.finish()
     return Scenario(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafkasim.scenario.costs import CostsSpec
+from kafkasim.scenario.places import LinkFaultSpec
 from kafkasim.scenario.targets import TargetSpec
 from kafkasim.scenario.versions import LATEST, Version
 
@@ -197,10 +198,11 @@ class EventSpec:
 
     at_s: float
     verb: str
-    """``crash`` or ``elect_preferred_leaders``."""
+    """The schema's name of it, such as ``crash``."""
     target: TargetSpec | None = None
     for_s: float | None = None
-    """How long until the first start; None = the supervisor's delay."""
+    """How long it lasts (a crash: until the first start); None = the supervisor's delay, or to the end of the run."""
+    link: LinkFaultSpec | None = None
     partitions: str = "all"
 
 

@@ -7,8 +7,7 @@ from kafkasim.scenario.versions import Version
 
 NAMES: dict[str, dict[str, str]] = {
     "Event": {
-        "stop": "controlled shutdown", "freeze": "freezing a process", "power_loss": "loss of power",
-        "partition": "network partitions", "latency": "changing a link's latency", "loss": "loss of packets",
+        "stop": "controlled shutdown",
         "slow_disk": "slow disks", "slow_cpu": "slow processors", "disk_failure": "failure of a log directory",
         "reassign": "reassignment of partitions", "create_topic": "creating topics in a run",
         "delete_topic": "deleting topics", "add_brokers": "adding brokers in a run",

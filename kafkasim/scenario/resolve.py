@@ -5,6 +5,8 @@ from __future__ import annotations
 from kafkasim.scenario import model, schema, schema_cluster
 from kafkasim.scenario.costs import CostsSpec, cost_docs
 from kafkasim.scenario.cross_reference import DEFAULT_HOST, Facts
+from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
+from kafkasim.scenario.schema_events import LINKS, TARGETED, VERBS, Ends, Event, LossyEnds, SlowEnds
 from kafkasim.scenario.targets import parse_target
 
 
@@ -161,8 +163,31 @@ def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
     )
 
 
-def event(file: schema.Event) -> model.EventSpec:
+def event(file: Event) -> model.EventSpec:
     """An event's resolved form."""
-    if file.crash is not None:
-        return model.EventSpec(file.at, "crash", parse_target(file.crash), file.for_)
-    return model.EventSpec(file.at, "elect_preferred_leaders")
+    verb = next(name for name in VERBS if getattr(file, name) is not None)
+    value = getattr(file, verb)
+    if verb in TARGETED:
+        return model.EventSpec(file.at, verb, parse_target(value), file.for_)
+    if verb in LINKS:
+        return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
+    return model.EventSpec(file.at, verb)
+
+
+def _link_fault(ends: Ends) -> LinkFaultSpec:
+    both_ways = ends.between is not None
+    sources, targets = (ends.between, ends.and_) if both_ways else (ends.from_, ends.to)
+    slow = ends if isinstance(ends, SlowEnds) else None
+    return LinkFaultSpec(
+        _places(sources),
+        _places(targets),
+        both_ways,
+        0.0 if slow is None else slow.add,
+        0.0 if slow is None else slow.jitter,
+        ends.probability if isinstance(ends, LossyEnds) else 0.0,
+    )
+
+
+def _places(value: str | list[str] | None) -> tuple[PlaceSpec, ...]:
+    texts = [value] if isinstance(value, str) else value or []
+    return tuple(parse_place(text) for text in texts)

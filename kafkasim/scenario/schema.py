@@ -41,6 +41,7 @@ from kafkasim.scenario.fields import (
     wrong,
 )
 from kafkasim.scenario.schema_cluster import _HOST, Cluster, Host, HostChoice, Release, Topic
+from kafkasim.scenario.schema_events import Event
 
 Instances = Annotated[StrictInt, Field(ge=1, le=100_000)]
 Number = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -165,18 +166,6 @@ class Consumer(Strict):
     host: HostChoice | None = _HOST
     rack: Identifier | None = None
     version: Release | None = Field(None, description="Client's release; the cluster's if absent.")
-
-
-class Event(Strict):
-    """What happens at a time: exactly one verb with its target."""
-
-    at: Duration
-    crash: Text | None = Field(
-        None,
-        description="SIGKILL of: broker N, zookeeper N, leader of T-P, controller, zookeeper leader, random broker.",
-    )
-    elect_preferred_leaders: Literal["all"] | None = Field(None, description="Preferred-leader election.")
-    for_: Duration | None = Field(None, alias="for", description="Time until the first start after a crash.")
 
 
 class Report(Strict):

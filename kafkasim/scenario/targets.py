@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-FORMS = "broker N, zookeeper N, leader of TOPIC-P, controller, zookeeper leader, random broker"
+FORMS = "broker N, zookeeper N, leader of TOPIC-P, controller, zookeeper leader, random broker, rack R"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +14,17 @@ class TargetSpec:
     """Whom an event hits: an id, or a role that is looked up when the event begins."""
 
     kind: str
-    """``broker``, ``zookeeper``, ``leader_of``, ``controller``, ``zookeeper_leader`` or ``random_broker``."""
+    """``broker``, ``zookeeper``, ``leader_of``, ``controller``, ``zookeeper_leader``, ``random_broker``, ``rack``."""
     id: int | None = None
     topic: str | None = None
     partition: int | None = None
+    name: str | None = None
 
     def __str__(self) -> str:
         if self.kind == "leader_of":
             return f"leader of {self.topic}-{self.partition}"
+        if self.kind == "rack":
+            return f"rack {self.name}"
         words = self.kind.replace("_", " ")
         return words if self.id is None else f"{words} {self.id}"
 
@@ -53,6 +56,6 @@ def parse_target(text: str) -> TargetSpec:
             if partition is None:
                 raise ValueError("a partition is written TOPIC-P, such as leader of orders-0")
             return TargetSpec("leader_of", topic=topic, partition=partition)
-        case ["rack", _]:
-            raise ValueError("a whole rack as a target is not modelled yet")
+        case ["rack", name]:
+            return TargetSpec("rack", name=name)
     raise ValueError("is not a target")

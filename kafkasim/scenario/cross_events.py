@@ -1,0 +1,124 @@
+"""Holds a scenario's events against the cluster that they act on."""
+
+from __future__ import annotations
+
+from kafkasim.scenario.configs import OFFSETS_TOPIC
+from kafkasim.scenario.cross_reference import Facts, known_topic
+from kafkasim.scenario.errors import listed, nearest
+from kafkasim.scenario.paths import Path, find
+from kafkasim.scenario.places import OTHERS, PLACE_FORMS, parse_place
+from kafkasim.scenario.schema_events import LASTING, LINKS, NEED_FOR, TARGETED, VERBS, Ends, Event
+from kafkasim.scenario.targets import FORMS, parse_target
+
+_ROLES = ("controller", "zookeeper leader", "random broker")
+
+
+def check(facts: Facts) -> None:
+    """All events; what is wrong goes to the facts' reporter."""
+    for index, event in enumerate(facts.file.events):
+        _event(facts, facts.at("events", index), event)
+
+
+def _event(facts: Facts, place: Path, event: Event) -> None:
+    report = facts.report
+    if event.at >= facts.file.duration:
+        limit = f"less than duration ({facts.file.duration:g} s)"
+        report.wrong((*place, "at"), "the run is over by then", allowed=limit)
+    verbs = [verb for verb in VERBS if getattr(event, verb) is not None]
+    if len(verbs) != 1:
+        if not any(report.broken_in((*place, *more)) for more in _below(facts, place)):
+            message = "an event has one verb" if verbs else "a verb is missing"
+            report.wrong(place, message, listed(verbs) if verbs else None, ", ".join(VERBS))
+        return
+    verb = verbs[0]
+    if event.for_ is not None and verb not in LASTING:
+        report.wrong((*place, "for"), f"belongs to {listed(LASTING)}", at_key=True)
+    if verb in NEED_FOR and event.for_ is None and not report.broken((*place, "for")):
+        report.wrong((*place, verb), "needs to know for how long", allowed="for: 8s beside it")
+    if verb in TARGETED:
+        _target(facts, (*place, verb), getattr(event, verb))
+    elif verb in LINKS:
+        _ends(facts, (*place, verb), getattr(event, verb))
+
+
+def _below(facts: Facts, place: Path) -> list[Path]:
+    """The paths of what the mapping at ``place`` holds, relative to it."""
+    node, _ = find(facts.report.root, place)
+    return [(key,) for key in node.value] if isinstance(node.value, dict) else [()]
+
+
+def _target(facts: Facts, place: Path, text: str) -> None:
+    report = facts.report
+    try:
+        target = parse_target(text)
+    except ValueError as error:
+        report.wrong(place, str(error), text, FORMS, nearest(text, list(_ROLES)))
+        return
+    if target.kind == "broker":
+        _broker(facts, place, text, target.id)
+    elif target.kind == "zookeeper":
+        _server(facts, place, text, target.id)
+    elif target.kind == "rack":
+        _rack(facts, place, text, target.name)
+    elif target.kind == "leader_of" and target.topic is not None and target.partition is not None:
+        if target.topic == OFFSETS_TOPIC:
+            value = facts.brokers["offsets.topic.num.partitions"]
+            count = value if isinstance(value, int) else None
+        else:
+            count = known_topic(facts, place, target.topic)
+        if count is not None and target.partition >= count:
+            report.wrong(place, f"{target.topic} has no such partition", text, f"0 to {count - 1}")
+
+
+def _broker(facts: Facts, place: Path, text: str, number: int | None) -> None:
+    if number not in facts.ids:
+        facts.report.wrong(place, "there is no such broker", text, listed(f"broker {known}" for known in facts.ids))
+
+
+def _server(facts: Facts, place: Path, text: str, number: int | None) -> None:
+    servers = facts.servers
+    if not 1 <= (number or 0) <= servers:
+        known = listed(f"zookeeper {server}" for server in range(1, servers + 1))
+        facts.report.wrong(place, "there is no such ZooKeeper server", text, known)
+
+
+def _rack(facts: Facts, place: Path, text: str, name: str | None) -> None:
+    racks = facts.racks()
+    if name not in racks:
+        facts.report.wrong(place, "there is no such rack", text, listed(f"rack {rack}" for rack in racks) or "no racks")
+
+
+def _ends(facts: Facts, place: Path, ends: Ends) -> None:
+    sides = [(key, getattr(ends, field)) for key, field in _END_FIELDS if getattr(ends, field) is not None]
+    others = 0
+    for key, value in sides:
+        texts = value if isinstance(value, list) else [value]
+        for number, text in enumerate(texts):
+            path = (*place, key, number) if isinstance(value, list) else (*place, key)
+            others += text == OTHERS
+            _place(facts, path, text)
+    if others > 1:
+        facts.report.wrong(place, "others names what the other end does not", allowed="others at one end")
+
+
+_END_FIELDS = (("between", "between"), ("and", "and_"), ("from", "from_"), ("to", "to"))
+
+
+def _place(facts: Facts, place: Path, text: str) -> None:
+    try:
+        said = parse_place(text)
+    except ValueError as error:
+        facts.report.wrong(place, str(error), text, PLACE_FORMS)
+        return
+    if said.kind == "broker":
+        _broker(facts, place, text, said.id)
+    elif said.kind == "zookeeper":
+        _server(facts, place, text, said.id)
+    elif said.kind == "rack":
+        _rack(facts, place, text, said.name)
+    elif said.kind == "client":
+        file = facts.file
+        clients = [*(p.name for p in file.producers), *(c.group or c.name or "" for c in file.consumers)]
+        if said.name not in clients:
+            known = [*clients, "brokers", "zookeeper", "controller", "clients", OTHERS]
+            facts.report.wrong(place, "there are no such machines", text, PLACE_FORMS, nearest(text, known))

@@ -1,0 +1,79 @@
+"""The file's schema for ``events``: what happens at a time, one verb each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from kafkasim.scenario.fields import Duration, PositiveDuration, Strict, Text, choose, wrong
+from kafkasim.scenario.targets import FORMS
+
+Places = Annotated[
+    Annotated[Text, Tag("(place)")] | Annotated[list[Text], Field(min_length=1), Tag("(places)")],
+    Discriminator(choose("(place)", "(mapping)", "(places)")),
+]
+
+
+class Ends(Strict):
+    """Two sets of machines: {between: broker 2, and: zookeeper}, or one way {from: broker 2, to: zookeeper}."""
+
+    between: Places | None = Field(None, description="Both ways, with 'and'.")
+    and_: Places | None = Field(None, alias="and")
+    from_: Places | None = Field(None, alias="from", description="One way, with 'to'.")
+    to: Places | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Ends:
+        given = {name for name in ("between", "and_", "from_", "to") if getattr(self, name) is not None}
+        if given not in ({"between", "and_"}, {"from_", "to"}):
+            raise wrong("two ends are needed", "{between: A, and: B} or {from: A, to: B}")
+        return self
+
+
+class SlowEnds(Ends):
+    """Two sets of machines and what is added to each one-way trip between them."""
+
+    add: PositiveDuration = Field(description="Added to the one-way latency.")
+    jitter: Duration = Field(0.0, description="Mean of an exponential part on top.")
+
+
+class LossyEnds(Ends):
+    """Two sets of machines and the share of packets that is lost between them."""
+
+    probability: Annotated[float, Field(gt=0.0, le=0.9)] = Field(
+        description="A packet's chance to be lost, such as 0.01."
+    )
+
+
+class Event(Strict):
+    """What happens at a time: exactly one verb with its target."""
+
+    at: Duration
+    crash: Text | None = Field(
+        None,
+        description=f"SIGKILL of: {FORMS}.",
+    )
+    freeze: Text | None = Field(
+        None, description="SIGSTOP, or a long garbage collection, of a process; 'for' is needed."
+    )
+    power_loss: Text | None = Field(None, description="The machine is gone without a word; 'for' = until it boots.")
+    partition: Ends | None = Field(None, description="Nothing gets through between two sets of machines.")
+    latency: SlowEnds | None = Field(None, description="Links get slower by {add: 5ms}.")
+    loss: LossyEnds | None = Field(None, description="Links lose packets with {probability: 0.01}.")
+    elect_preferred_leaders: Literal["all"] | None = Field(None, description="Preferred-leader election.")
+    for_: Duration | None = Field(
+        None, alias="for", description="How long it lasts; after a crash or power loss: until the first start."
+    )
+
+
+VERBS = tuple(name for name in Event.model_fields if name not in ("at", "for_"))
+"""Every verb, in the order of the schema."""
+TARGETED = ("crash", "freeze", "power_loss")
+"""Verbs whose value is a target."""
+LINKS = ("partition", "latency", "loss")
+"""Verbs that act on links."""
+LASTING = ("crash", "freeze", "power_loss", *LINKS)
+"""Verbs that know ``for``."""
+NEED_FOR = ("freeze",)
+"""Verbs that make no sense without ``for``."""
