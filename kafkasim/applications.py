@@ -32,7 +32,7 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
         cluster.broker_collector.add_stream(paced)
         return account.number
 
-    host = cluster.make_host(f"producer {name}", spec.rack, spec.host)
+    host = cluster.make_client_host(spec.name, f"producer {name}", spec.rack, spec.host)
     load = Load.of(spec, number, scenario.start_of_day_s, scenario.duration_s)
     instance = ProducerInstance(
         cluster.env.scheduler, cluster.network, cluster.streams, name, client, host,
@@ -58,7 +58,7 @@ def make_member(cluster: Cluster, spec: ConsumerSpec, number: int, partitions: l
     client = cluster.client_collector.add_client(
         f"consumer {name}", spec.group or spec.name, "consume", True, threshold_s
     )
-    host = cluster.make_host(f"consumer {name}", spec.rack, spec.host)
+    host = cluster.make_client_host(spec.group or spec.name, f"consumer {name}", spec.rack, spec.host)
     member = ConsumerMember(
         cluster.env.scheduler, cluster.network, cluster.streams, name, client, host,
         cluster.host_spec(spec.host).costs, cluster, list(cluster.broker_ids), spec.group,

@@ -86,6 +86,7 @@ class Cluster(Directory):
         self.running_event: Callable[[float], int | None] = lambda at: None
         self.hosts: list[Host] = []
         self._shared: dict[str, Host] = {}
+        self._client_hosts: dict[str, list[Host]] = {}
         self.topics = make_topics(scenario)
         self.board = Board(self.topics)
         self.waiting = Waiting(self)
@@ -102,6 +103,7 @@ class Cluster(Directory):
             self.broker_collector.unanswered,
             self.env.scheduler,
         )
+        self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
         self.restart_delay_s: dict[int, float] = {}
@@ -120,6 +122,18 @@ class Cluster(Directory):
             self.env.call_at(scenario.warmup_s, lambda _: self.series.cut(self.env.now))
 
     # ---- machines
+
+    def client_hosts(self, name: str | None) -> list[Host]:
+        """The machines of a producer's instances or a consumer's members; None: of all clients."""
+        if name is not None:
+            return list(self._client_hosts.get(name, []))
+        return [host for hosts in self._client_hosts.values() for host in hosts]
+
+    def make_client_host(self, application: str, name: str, rack: str | None, reference: HostRef) -> Host:
+        """The machine of one instance or member of ``application``."""
+        host = self.make_host(name, rack, reference)
+        self._client_hosts.setdefault(application, []).append(host)
+        return host
 
     def host_spec(self, reference: HostRef) -> HostSpec:
         """The profile of a host reference."""

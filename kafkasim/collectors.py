@@ -143,7 +143,10 @@ class BrokerCollector(BrokerMonitor):
     ) -> None:
         self.board = board
         self.unanswered: dict[tuple[int, int], Unanswered] = {}
+        self.keeps_logs: bool = False
+        """Whether logs stay whole in memory: what all have read may still be lost with a machine's power."""
         self._led: list[Partition | None] = [None] * len(topics)
+        self._powerless: dict[int, list[tuple[list[RecordBatch], int]]] = {}
         self._topics = topics
         self._ledger = ledger
         self._latency = latency
@@ -204,6 +207,16 @@ class BrokerCollector(BrokerMonitor):
             return
         self._note_losses(f"broker {broker_id}", partition.tp, removed, cause, now)
 
+    def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
+        """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
+        if not partition.internal:
+            self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
+
+    def _settle_powerless(self, leader: Partition, now: float) -> None:
+        for removed, cause in self._powerless.pop(leader.tp.index):
+            missing = [batch for batch in removed if not _holds(leader, batch)]
+            self._note_losses(f"broker {leader.broker_id}", leader.tp, missing, cause, now)
+
     def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
         gone = 0
         leader = self.board.leader_of(tp.index)
@@ -229,6 +242,8 @@ class BrokerCollector(BrokerMonitor):
 
     def trim(self, partition: Partition) -> None:
         """Fold what every replica holds, the high watermark has passed and no reader will ask for again."""
+        if self.keeps_logs:
+            return
         tp = partition.tp
         cut = self._waiting.reach(tp)
         replicas = self.board.replicas[tp.index]
@@ -262,6 +277,8 @@ class BrokerCollector(BrokerMonitor):
         leader = self.board.leader_of(index)
         if leader is None or leader is self._led[index]:
             return
+        if index in self._powerless:
+            self._settle_powerless(leader, now)
         before = self._led[index]
         self._led[index] = leader
         if before is not None and not partition.internal:
@@ -269,6 +286,13 @@ class BrokerCollector(BrokerMonitor):
             beyond = _only_on(before, leader)
             if beyond:
                 self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
+
+
+def _holds(replica: Partition, batch: RecordBatch) -> bool:
+    log = replica.log
+    if batch.base_offset >= log.log_end_offset:
+        return False
+    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)] is batch
 
 
 def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:

@@ -8,11 +8,13 @@ processing (one at a time, Kafka mutes the channel meanwhile) and what waits in 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.network import Channel, Network
 from kafkasim.protocol import Request
 
@@ -23,7 +25,15 @@ OPEN: Final = 2
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ConnectionOwner:
-    """What a client implements; every call happens at the simulated moment of the event."""
+    """What a client implements; every call happens at the simulated moment of the event, or when its process goes on.
+
+    Who can be stopped looks itself whether it is when a response arrives (traffic is not asked to).
+    """
+
+    @property
+    def life(self) -> Life | None:
+        """The life of the client's process (None: it is never stopped)."""
+        return None
 
     def connection_opened(self, connection: Connection) -> None:
         """The TCP handshake is done (one round trip after :meth:`Connection.open`)."""
@@ -103,12 +113,24 @@ class Connection:
         self._scheduler = network.scheduler
         self._up = network.channel(client_host, server_host, f"{name}/up", server.receive)
         self.down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)
+        self._up.refused = self._lost
+        self.down.refused = self._fin
 
     def open(self) -> None:
         """Send the SYN; the owner hears of success or refusal one round trip later."""
         self.state = CONNECTING
+        self._dial(0.0)
+
+    def _dial(self, pause_s: float) -> None:
+        """A SYN that does not get through is repeated after 1, 2, 4 … s."""
+        if self.state != CONNECTING:
+            return
         now = self._scheduler.now
-        self._scheduler.call_at(self._up.signal_at(now), self._syn, None)
+        pause_s = self._up.try_again_s(pause_s)
+        if pause_s > 0.0:
+            self._scheduler.call_at(now + pause_s, self._dial, pause_s)
+        else:
+            self._scheduler.call_at(self._up.signal_at(now), self._syn, None)
 
     def send(self, request: Request, at: float) -> None:
         """Write a request to the socket at ``at`` (now or later)."""
@@ -127,17 +149,22 @@ class Connection:
             return
         self.state = CLOSED
         self.down.closed = True
-        self._scheduler.call_at(self._up.signal_at(self._scheduler.now), self._fin, None)
+        self._up.signal(self._fin, None)
 
     def reset(self, cause: int) -> None:
         """The server's process has died or closed: bytes already written still arrive, then the reset."""
         self._up.closed = True
         self.cause = cause
         self.backlog.clear()
-        self._scheduler.call_at(self.down.signal_at(self._scheduler.now), self._lost, None)
+        self.down.signal(self._lost, None)
 
     def _syn(self, _: None) -> None:
         now = self._scheduler.now
+        pause_s = self.down.try_again_s(0.0)
+        if pause_s > 0.0:
+            # The answer does not get through: both ends repeat.
+            self._scheduler.call_at(now + pause_s, self._dial, pause_s)
+            return
         back = self.down.signal_at(now)
         if self.server.listens() and not self.down.closed:
             self.server.accept(self)
@@ -145,21 +172,31 @@ class Connection:
         else:
             self._scheduler.call_at(back, self._refused, None)
 
+    def _held(self, function: Callable[[Any], None]) -> bool:
+        """Whether the client's process is stopped: it will hear of it when it goes on."""
+        life = self.owner.life
+        return life is not None and life.holds(function, None)
+
     def _opened(self, _: None) -> None:
-        if self.state == CONNECTING:
+        if self.state == CONNECTING and not self._held(self._opened):
             self.state = OPEN
             self.owner.connection_opened(self)
 
     def _refused(self, _: None) -> None:
-        if self.state == CONNECTING:
+        if self.state == CONNECTING and not self._held(self._refused):
             self.state = CLOSED
             self.owner.connection_refused(self)
 
     def _lost(self, _: None) -> None:
-        if self.state != CLOSED:
+        if self.state != CLOSED and not self._held(self._lost):
             self.state = CLOSED
             self.down.closed = True
             self.owner.connection_lost(self)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server's end is closed."""
+        return self._up.closed
 
     def _fin(self, _: None) -> None:
         if not self._up.closed:

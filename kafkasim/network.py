@@ -5,7 +5,9 @@ plus jitter (exponential; TCP keeps the order within a channel, not between chan
 enters through the receiver's interface (FIFO, cut through: the last bit counts).  There is
 one kernel event at the receiver, because traffic from elsewhere joins there.
 
-Left out: TCP windows and slow start, packet headers, loss.  A large response is one job of
+What faults do to links, and TCP about it, is in :mod:`kafkasim.links`.
+
+Left out: TCP windows and slow start, packet headers.  A large response is one job of
 the interface, not a share of it.
 """
 
@@ -20,6 +22,7 @@ from kafkasim.hosts.host import Host
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.stations import Job
 from kafkasim.kernel.streams import Stream, Streams
+from kafkasim.links import SYN_RETRANSMISSION_S, Link, Transmission
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -50,9 +53,17 @@ class Channel:
         jitter_s: float,
         draws: Stream,
         deliver: Callable[[Any], None],
+        link: Link,
     ) -> None:
         self.source = source
         self.target = target
+        self.link = link
+        self.scheduler = scheduler
+        self.draws = draws
+        self.source_boots: int = source.boots
+        self.target_boots: int = target.boots
+        self.refused: Callable[[Any], None] | None = None
+        """What the sending end is told when the receiver's machine does not know the connection (any more)."""
         self.latency_s: float = latency_s
         self.jitter_s: float = jitter_s
         self.closed: bool = False
@@ -60,6 +71,7 @@ class Channel:
         self._scheduler = scheduler
         self._draws = draws
         self._deliver = deliver
+        self._transmission: Transmission | None = None
         self._loopback: bool = source is target
         self._out = source.nic_out
         self._in = target.nic_in
@@ -70,6 +82,8 @@ class Channel:
 
     def send(self, message: Message, at: float) -> float:
         """Hand ``message`` to the interface at ``at`` (s, not before now); returns when its last bit has left."""
+        if self.link.disturbed:
+            return self._send_disturbed(message, at)
         if self._loopback:
             left = at
         else:
@@ -96,8 +110,59 @@ class Channel:
 
     def signal_at(self, now: float) -> float:
         """When a bare segment (SYN, RST, FIN) sent ``now`` arrives, behind all that was sent before (s)."""
-        arrival = now + self.latency_s
+        arrival = now + self.latency_s + self.link.extra_latency_s
         return arrival if arrival > self.last_arrival else self.last_arrival
+
+    def signal(self, function: Callable[[Any], None], argument: Any) -> None:
+        """Send a FIN or RST now: ``function(argument)`` is called when it arrives, if it does."""
+        if self.link.disturbed:
+            self._disturbed().signal(function, argument)
+        else:
+            self._scheduler.call_at(self.signal_at(self._scheduler.now), function, argument)
+
+    def try_again_s(self, pause_s: float) -> float:
+        """For a connection request: 0 if it gets through now, else the next try's pause (``pause_s``: the last)."""
+        if self.link.cuts == 0 and not self.source.off:
+            return 0.0
+        return SYN_RETRANSMISSION_S if pause_s <= 0.0 else 2.0 * pause_s
+
+    # over a disturbed link
+
+    def _disturbed(self) -> Transmission:
+        transmission = self._transmission
+        if transmission is None:
+            transmission = self._transmission = Transmission(self)
+        return transmission
+
+    def _send_disturbed(self, message: Message, at: float) -> float:
+        if self.source.boots != self.source_boots:
+            return at  # the process that wrote it is gone with its machine
+        if self.target.boots != self.target_boots and self.link.cuts == 0:
+            self.refuse(at - self._scheduler.now + 2.0 * self.latency_s)
+            return at
+        return self._disturbed().send(message, at)
+
+    def leave(self, message: Message, at: float) -> float:
+        """The way through the sender's interface; returns when the last bit has left it (s)."""
+        if self._loopback:
+            return at
+        return self._out.serve(at, message.size_bytes * self._out_s_per_byte)
+
+    def travel(self, message: Message, left: float, delay_s: float) -> None:
+        """From the sender's interface, which it has ``left``, to the receiver's, with an extra delay (s)."""
+        arrival = left + self.latency_s + delay_s
+        if self.jitter_s > 0.0:
+            arrival += self._draws.exponential(self.jitter_s)
+        if arrival < self.last_arrival:
+            arrival = self.last_arrival
+        self.last_arrival = arrival
+        self._scheduler.call_at(arrival, self._arrive, message)
+
+    def refuse(self, delay_s: float) -> None:
+        """The receiver's machine answers with a reset, which is here in ``delay_s``."""
+        refused, self.refused = self.refused, None
+        if refused is not None:
+            self._scheduler.call_at(self._scheduler.now + delay_s, refused, None)
 
     def _arrive(self, message: Message) -> None:
         if self.closed:
@@ -131,6 +196,35 @@ class Channel:
             self._deliver(message)
 
 
+class LinkFault:
+    """What is wrong with the links from ``sources`` to ``targets`` (and back, if ``both_ways``).
+
+    ``targets`` None are all machines that are not among the sources; ``cause`` is the fault's row in the timeline.
+    """
+
+    def __init__(
+        self, sources: list[Host], targets: list[Host] | None, both_ways: bool, cuts: bool, latency_s: float = 0.0,
+        jitter_s: float = 0.0, loss: float = 0.0, cause: int = 0,
+    ) -> None:  # fmt: skip
+        self.cause: int = cause
+        self.cuts: bool = cuts
+        self.latency_s: float = latency_s
+        self.jitter_s: float = jitter_s
+        self.loss: float = loss
+        self._sources = dict.fromkeys(sources, True)
+        self._targets = None if targets is None else dict.fromkeys(targets, True)
+        self._both_ways: bool = both_ways
+
+    def concerns(self, source: Host, target: Host) -> bool:
+        """Whether it acts on the link from ``source`` to ``target``."""
+        if source in self._sources and self._is_target(target):
+            return True
+        return self._both_ways and target in self._sources and self._is_target(source)
+
+    def _is_target(self, host: Host) -> bool:
+        return host not in self._sources if self._targets is None else host in self._targets
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Network:
     """Latencies between hosts by rack, and a generic way to send what is not traffic.
@@ -151,6 +245,8 @@ class Network:
         self._same_rack = same_rack
         self._cross_rack = cross_rack
         self._loopback_latency_s = loopback_latency_s
+        self._links: dict[tuple[Host, Host], Link] = {}
+        self._faults: list[LinkFault] = []
 
     def link(self, source: Host, target: Host) -> tuple[float, float]:
         """(one-way latency, mean jitter) in seconds from ``source`` to ``target``."""
@@ -164,4 +260,62 @@ class Network:
         """A new channel; ``name`` names its jitter's random stream."""
         latency_s, jitter_s = self.link(source, target)
         draws = self.streams.stream(f"network/{name}")
-        return Channel(self.scheduler, source, target, latency_s, jitter_s, draws, deliver)
+        return Channel(
+            self.scheduler, source, target, latency_s, jitter_s, draws, deliver, self.state_of(source, target)
+        )
+
+    def state_of(self, source: Host, target: Host) -> Link:
+        """The state of the link from ``source`` to ``target`` (one object each for a run)."""
+        link = self._links.get((source, target))
+        if link is None:
+            link = self._links[source, target] = Link()
+            if source is not target:
+                back = self._links[target, source] = Link()
+                link.back = back
+                back.back = link
+                for fault in self._faults:
+                    self._apply(fault, source, target, link, True)
+                    self._apply(fault, target, source, back, True)
+        return link
+
+    # faults
+
+    def begin(self, fault: LinkFault) -> None:
+        """A fault begins to act on every link that it concerns, those that come into being too."""
+        self._faults.append(fault)
+        for (source, target), link in self._links.items():
+            self._apply(fault, source, target, link, True)
+
+    def end(self, fault: LinkFault) -> None:
+        """A fault ends."""
+        self._faults.remove(fault)
+        for (source, target), link in self._links.items():
+            self._apply(fault, source, target, link, False)
+
+    def cause_between(self, one: Host, other: Host) -> int:
+        """The row of the latest fault that cuts a direction between two machines now (0: none does)."""
+        for fault in reversed(self._faults):
+            if fault.cuts and (fault.concerns(one, other) or fault.concerns(other, one)):
+                return fault.cause
+        return 0
+
+    def _apply(self, fault: LinkFault, source: Host, target: Host, link: Link, begins: bool) -> None:
+        if source is target or not fault.concerns(source, target):
+            return
+        # It stays disturbed when the fault has ended: what waits is sent by the slow way, machines may have booted.
+        link.disturbed = True
+        link.back.disturbed = True
+        sign = 1 if begins else -1
+        if fault.cuts:
+            link.cuts += sign
+        link.extra_latency_s = max(link.extra_latency_s + sign * fault.latency_s, 0.0)
+        _toggle(link.jitters_s, fault.jitter_s, begins)
+        _toggle(link.losses, fault.loss, begins)
+
+
+def _toggle(values: list[float], value: float, begins: bool) -> None:
+    if value > 0.0:
+        if begins:
+            values.append(value)
+        else:
+            values.remove(value)

@@ -29,6 +29,7 @@ from kafkasim.connection import Connection, Directory
 from kafkasim.controller.controller import Controller
 from kafkasim.controller.costs import ControllerCosts
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
@@ -94,6 +95,7 @@ class Broker:
         self._fetcher_settings = self._make_fetcher_settings()
         self._producer_ids = 0
         self._life = 0
+        self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)
         self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
@@ -127,6 +129,7 @@ class Broker:
             int(self.config["message.max.bytes"]),
             hints=self.version >= (3, 7),
             filters_dead_replicas=self.version >= (3, 6),
+            life=self.life,
         )
 
     def _make_server(self) -> SocketServer:
@@ -144,11 +147,12 @@ class Broker:
             self.replicas.service,
             self.replicas.handle,
             self.replicas.close_session,
+            self.life,
         )
 
     def _make_isr_manager(self) -> IsrManager:
         return IsrManager(
-            self.env.scheduler,
+            self.life,
             self._network,
             self._directory,
             self.host,
@@ -186,10 +190,11 @@ class Broker:
             max_in_flight=int(self.config["zookeeper.max.in.flight.requests"]),
             on_watch=self._on_watch,
             on_state=self._on_state,
+            life=self.life,
         )
         offsets = self.topics.partitions(OFFSETS_TOPIC) if self.topics.has(OFFSETS_TOPIC) else []
         self.coordinator = GroupCoordinator(
-            self.env.scheduler,
+            self.life,
             self._streams,
             self._store,
             offsets,
@@ -199,10 +204,10 @@ class Broker:
         )
         self.controller = Controller(
             self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
-            self.config, self.version, self._timeline, ControllerCosts(),
+            self.config, self.version, self._timeline, ControllerCosts(), self.life,
         )  # fmt: skip
         self.roles = RoleChanges(
-            self.env, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
+            self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self._timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
         )  # fmt: skip
 
@@ -243,11 +248,35 @@ class Broker:
         self.zookeeper.fault_cause = cause
         self.zookeeper.crash()
 
+    def freeze(self, until: float, cause: int) -> None:
+        """SIGSTOP until then: no thread of the process runs, its sockets stay open."""
+        self.server.stop(until)
+        self.life.stop(until)
+        self.zookeeper.fault_cause = cause
+
+    def thaw(self, cause: int) -> None:
+        """SIGCONT: what came up meanwhile happens now; ``cause`` is the freeze's row."""
+        if self.zookeeper.fault_cause == cause:
+            self.zookeeper.fault_cause = 0
+
+    def lose_power(self, cause: int) -> None:
+        """The machine is gone: nobody is told, and what was not flushed is lost."""
+        now = self.env.now
+        self.host.power_off(now)
+        self.crash(cause)
+        for partition in self.replicas.partitions.values():
+            removed = partition.log.lose_unflushed(self.host.disk.written_back_at(now))
+            if removed:
+                end = partition.log.log_end_offset
+                partition.high_watermark = min(partition.high_watermark, end)
+                self._fetcher_events.lost_unflushed(partition, removed, cause, now)
+
     def _life_ends(self, cause: int) -> None:
         self.up = False
         self.registered = False
         self.fault_cause = cause
         self._life += 1
+        self.life.end()
         self.server.shut_down(cause)
         self.replicas.crash()
         for fetcher in self._fetchers.values():
@@ -335,7 +364,10 @@ class Broker:
     def _repeat(self, phase: float, period: float, work: Any, life: int) -> Generator[Event, Any, None]:
         k = 0
         while True:
-            yield self.env.at(phase + k * period)
+            # Fixed rate: what a stop of the process has missed is made up for at once.
+            yield self.env.at(max(phase + k * period, self.env.now))
+            while self.env.now < self.life.stopped_until:
+                yield self.env.at(self.life.stopped_until)
             if life != self._life:
                 return
             work()
@@ -388,7 +420,7 @@ class Broker:
         if fetcher is None:
             fetcher = self._fetchers[source_id] = ReplicaFetcher(
                 self.env.scheduler, self._network, self._directory, self.host, self.id, source_id,
-                self._fetcher_settings, self._fetcher_events,
+                self._fetcher_settings, self._fetcher_events, self.life,
             )  # fmt: skip
         return fetcher
 

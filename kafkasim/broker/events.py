@@ -76,6 +76,16 @@ class FetcherEvents(FetcherListener):
         )  # fmt: skip
         self._monitor.truncated(self._broker_id, partition, removed, row, now)
 
+    def lost_unflushed(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
+        """The page cache is gone with the machine."""
+        records = sum(batch.count for batch in removed)
+        row = self._timeline.add(
+            now, self._actor, "truncated",
+            f"{partition.tp} to offset {partition.log.log_end_offset}: {records} records were not flushed",
+            cause or None,
+        )  # fmt: skip
+        self._monitor.unflushed_lost(partition, removed, row)
+
     def backed_off(self, partition: Partition, error: int, now: float) -> None:
         """A partition waits ``replica.fetch.backoff.ms``."""
         self._timeline.add(

@@ -18,6 +18,7 @@ from mypy_extensions import mypyc_attr
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.network import Network
 from kafkasim.protocol import (
@@ -88,6 +89,7 @@ class ReplicaFetcher(ConnectionOwner):
         source_id: int,
         settings: FetcherSettings,
         listener: FetcherListener,
+        life: Life | None = None,
     ) -> None:
         self.broker_id: int = broker_id
         self.source_id: int = source_id
@@ -101,6 +103,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._scheduler = scheduler
         self._network = network
         self._directory = directory
+        self._life = Life(scheduler) if life is None else life
         self._connection: Connection | None = None
         self._session: dict[int, FetchPartition] = {}
         self._changed: list[FetchPartition] = []
@@ -152,7 +155,7 @@ class ReplicaFetcher(ConnectionOwner):
 
     def _work(self, generation: int) -> None:
         """Build the next fetch; sleep when there is nothing to fetch."""
-        if generation != self._generation:
+        if generation != self._generation or self._life.holds(self._work, generation):
             return
         now = self._scheduler.now
         if self._fresh:
@@ -176,6 +179,8 @@ class ReplicaFetcher(ConnectionOwner):
         self._send(connection, now)
 
     def _wake(self, sleep_generation: int) -> None:
+        if self._life.holds(self._wake, sleep_generation):
+            return
         if sleep_generation == self._sleep_generation and self.followed:
             self._running = True
             self._work(self._generation)
@@ -264,9 +269,16 @@ class ReplicaFetcher(ConnectionOwner):
 
     # ---- answers
 
+    @property
+    def life(self) -> Life:
+        """The broker's process."""
+        return self._life
+
     def response_arrived(self, request: Request) -> None:
         """Append everything (CPU of the thread), then take note and fetch again."""
         if not self.alive or request.connection is not self._connection:
+            return
+        if self._life.holds(self.response_arrived, request):
             return
         if not isinstance(request, FetchRequest):
             raise AssertionError("a fetcher only fetches")
@@ -285,7 +297,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._scheduler.call_at(done, self._process, request)
 
     def _process(self, request: FetchRequest) -> None:
-        if request.pool_generation != self._generation:
+        if request.pool_generation != self._generation or self._life.holds(self._process, request):
             return
         now = self._scheduler.now
         synced_at = now

@@ -34,6 +34,7 @@ from kafkasim.group_sizes import (
     offset_commit_response_bytes,
     offset_fetch_response_bytes,
 )
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.streams import Streams
@@ -89,7 +90,7 @@ class GroupCoordinator(Rebalances):
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Scheduler | Life,
         streams: Streams,
         store: OffsetsStore,
         partitions: list[TopicPartition],

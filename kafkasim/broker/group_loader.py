@@ -15,6 +15,7 @@ from collections import deque
 
 from kafkasim.broker.group import Group
 from kafkasim.broker.offsets_store import OFFSET, OffsetsStore
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import TopicPartition
 
@@ -50,7 +51,7 @@ class GroupLoader:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Scheduler | Life,
         store: OffsetsStore,
         keeper: GroupKeeper,
         start_s: float,

@@ -26,6 +26,7 @@ from kafkasim.broker.group_loader import GroupKeeper
 from kafkasim.broker.offsets_store import OffsetsRecord, OffsetsStore, batch_bytes
 from kafkasim.clients.settings import release
 from kafkasim.group_sizes import assignment_bytes, join_group_response_bytes, sync_group_response_bytes
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.streams import Streams
@@ -98,7 +99,7 @@ class Rebalances(GroupKeeper):
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Scheduler | Life,
         streams: Streams,
         store: OffsetsStore,
         settings: GroupSettings,

@@ -13,7 +13,7 @@ from typing import Final
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
-from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.hosts.life import Life
 from kafkasim.messages import AlterPartitionBody, AlterPartitionItem
 from kafkasim.network import Network
 from kafkasim.protocol import ALTER_PARTITION, INELIGIBLE_REPLICA, NONE, Request
@@ -31,7 +31,7 @@ class IsrManager(ConnectionOwner):
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        life: Life,
         network: Network,
         directory: Directory,
         host: Host,
@@ -42,7 +42,7 @@ class IsrManager(ConnectionOwner):
         batch_delay_s: float,
     ) -> None:
         self.failed_updates: int = 0
-        self._scheduler = scheduler
+        self._life = life
         self._network = network
         self._directory = directory
         self._host = host
@@ -84,7 +84,7 @@ class IsrManager(ConnectionOwner):
         if self._sent or self._planned or not self._unsent:
             return
         self._planned = True
-        self._scheduler.call_at(self._scheduler.now + delay_s, self._go, self._generation)
+        self._life.call_at(self._life.now + delay_s, self._go, self._generation)
 
     def _go(self, generation: int) -> None:
         if generation != self._generation:
@@ -116,7 +116,12 @@ class IsrManager(ConnectionOwner):
         items = [item for _, item in self._sent.values()]
         body = AlterPartitionBody(self._broker_id, self._broker_epoch(), items)
         size = _REQUEST_BASE_BYTES + _REQUEST_ITEM_BYTES * len(items)
-        connection.send(Request(ALTER_PARTITION, size, body), self._scheduler.now)
+        connection.send(Request(ALTER_PARTITION, size, body), self._life.now)
+
+    @property
+    def life(self) -> Life:
+        """The broker's process."""
+        return self._life
 
     def connection_opened(self, connection: Connection) -> None:
         """Send what has gathered meanwhile."""
@@ -151,7 +156,7 @@ class IsrManager(ConnectionOwner):
 
     def response_arrived(self, request: Request) -> None:
         """Take over what was committed; put back or drop what was refused."""
-        if request.connection is not self._connection:
+        if request.connection is not self._connection or self._life.holds(self.response_arrived, request):
             return
         if request.error != NONE:
             self.failed_updates += len(self._sent)

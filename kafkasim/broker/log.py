@@ -206,6 +206,19 @@ class PartitionLog:
         """What a start after a crash must read again: the active segment (rolls flush the older ones)."""
         return self.size_bytes - self.segments[-1][1]
 
+    def lose_unflushed(self, written_back_at: float) -> list[RecordBatch]:
+        """The machine has lost power: what only the page cache held is gone; returns it.
+
+        A roll flushes the segment before, and the operating system has written back what was appended up to
+        ``written_back_at`` (s); there is no other flush (``log.flush.*`` at their defaults).
+        """
+        index = len(self.batches)
+        while index > 0 and self.batches[index - 1].appended_at > written_back_at:
+            index -= 1
+        if index == len(self.batches):
+            return []
+        return self.truncate(max(self.segments[-1][0], self.offsets[index]))
+
     # ---- idempotence
 
     def check_sequence(self, batch: RecordBatch) -> int:

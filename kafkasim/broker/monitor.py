@@ -30,6 +30,10 @@ class BrokerMonitor:
         """Batches have been cut off a replica's log."""
         raise NotImplementedError
 
+    def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
+        """Batches are gone from a replica with its machine's power: others may hold them."""
+        raise NotImplementedError
+
     def read_out(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
         """Bytes of a partition have been put into the answer to a consumer's fetch."""
         raise NotImplementedError

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import Request
 
@@ -21,8 +22,9 @@ class Purgatory:
     ``expire(request)`` is called at the deadline of a request that is still parked by then.
     """
 
-    def __init__(self, scheduler: Scheduler, expire: Callable[[Any], None]) -> None:
+    def __init__(self, scheduler: Scheduler, expire: Callable[[Any], None], life: Life | None = None) -> None:
         self._scheduler = scheduler
+        self._life = Life(scheduler) if life is None else life
         self._expire = expire
         self._queues: dict[float, deque[Request]] = {}
         self._armed_for: float = -1.0
@@ -62,7 +64,7 @@ class Purgatory:
         self._scheduler.call_at(deadline, self._fire, self._generation)
 
     def _fire(self, generation: int) -> None:
-        if generation != self._generation:
+        if generation != self._generation or self._life.holds(self._fire, generation):
             return
         now = self._scheduler.now
         self._armed_for = -1.0

@@ -20,6 +20,7 @@ from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
     DUPLICATE_SEQUENCE_NUMBER,
@@ -77,6 +78,7 @@ class ReplicaManager:
         max_message_bytes: int,
         hints: bool,
         filters_dead_replicas: bool,
+        life: Life | None = None,
     ) -> None:
         self.broker_id: int = broker_id
         self.partitions: dict[int, Partition] = {}
@@ -89,9 +91,9 @@ class ReplicaManager:
         self.live: frozenset[int] | None = None
         self.filters_dead_replicas: bool = filters_dead_replicas
         self.server: SocketServer | None = None
-        self.produce_purgatory = Purgatory(scheduler, self._expire_produce)
-        self.internal_purgatory = Purgatory(scheduler, self._expire_internal)
-        self.fetch_purgatory = Purgatory(scheduler, self._expire_fetch)
+        self.produce_purgatory = Purgatory(scheduler, self._expire_produce, life)
+        self.internal_purgatory = Purgatory(scheduler, self._expire_internal, life)
+        self.fetch_purgatory = Purgatory(scheduler, self._expire_fetch, life)
         self.bytes_in: int = 0
         self.replication_bytes_in: int = 0
         self.bytes_out: int = 0

@@ -18,7 +18,7 @@ from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.hosts.host import Host
-from kafkasim.kernel.environment import Environment
+from kafkasim.hosts.life import Life
 from kafkasim.messages import LeaderAndIsrBody, PartitionState, UpdateMetadataBody
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
@@ -47,7 +47,7 @@ class RoleChanges:
 
     def __init__(
         self,
-        env: Environment,
+        life: Life,
         broker_id: int,
         host: Host,
         replicas: ReplicaManager,
@@ -62,7 +62,7 @@ class RoleChanges:
     ) -> None:
         self.controller_epoch = 0
         self.generation = 0
-        self._env = env
+        self._life = life
         self._broker_id = broker_id
         self._actor = f"broker {broker_id}"
         self._host = host
@@ -87,7 +87,7 @@ class RoleChanges:
 
     def leader_and_isr(self, request: Request, respond: Callable[[Request, float], None]) -> float:
         """Apply a LeaderAndIsr; returns how long the handler is held (s)."""
-        now = self._env.now
+        now = self._life.now
         body: LeaderAndIsrBody = request.body
         request.response_bytes = _RESPONSE_BYTES
         request.error = self._check(body.broker_epoch, body.controller_epoch)
@@ -98,9 +98,9 @@ class RoleChanges:
         at = max(now, self._lock_free_at)
         for state in change.leaders:
             at = self._host.disk.fsync(at)
-            self._env.call_at(at, self._lead, (change, state))
+            self._life.call_at(at, self._lead, (change, state))
         self._lock_free_at = at
-        self._env.call_at(at, self._finish, (change, request, respond))
+        self._life.call_at(at, self._finish, (change, request, respond))
         return at - now
 
     def _check(self, broker_epoch: int, controller_epoch: int) -> int:
@@ -134,7 +134,7 @@ class RoleChanges:
 
     def lead(self, state: PartitionState, cause: int, settled: bool = False) -> None:
         """Make a replica the leader (``settled``: at the settled start, without a row)."""
-        now = self._env.now
+        now = self._life.now
         partition = self._replicas.partitions[state.tp.index]
         if state.leader_epoch <= partition.leader_epoch:
             return
@@ -164,11 +164,11 @@ class RoleChanges:
             self._coordinator.elected(state.tp, state.leader_epoch, change.cause(state))
         for state in change.followers:
             self._coordinator.resigned(state.tp, state.leader_epoch)
-        respond(request, self._env.now)
+        respond(request, self._life.now)
 
     def follow(self, state: PartitionState, cause: int, settled: bool = False) -> None:
         """Make a replica a follower of ``state.leader``."""
-        now = self._env.now
+        now = self._life.now
         partition = self._replicas.partitions[state.tp.index]
         if state.leader_epoch <= partition.leader_epoch:
             return
@@ -192,7 +192,7 @@ class RoleChanges:
 
     def update_metadata(self, request: Request, respond: Callable[[Request, float], None]) -> float:
         """Take over metadata, behind whatever holds the replica-state lock."""
-        now = self._env.now
+        now = self._life.now
         body: UpdateMetadataBody = request.body
         request.response_bytes = _RESPONSE_BYTES
         request.error = self._check(body.broker_epoch, body.controller_epoch)
@@ -200,7 +200,7 @@ class RoleChanges:
             respond(request, now)
             return 0.0
         at = max(now, self._lock_free_at)
-        self._env.call_at(at, self._learn, (self.generation, request, respond))
+        self._life.call_at(at, self._learn, (self.generation, request, respond))
         return at - now
 
     def _learn(self, planned: tuple[int, Request, Callable[[Request, float], None]]) -> None:
@@ -209,4 +209,4 @@ class RoleChanges:
             return
         self._metadata.update(request.body)
         self._replicas.live = self._metadata.live
-        respond(request, self._env.now)
+        respond(request, self._life.now)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from kafkasim.connection import Connection, Server
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.stations import FifoStation, WorkerPool
 from kafkasim.protocol import Request
@@ -40,8 +41,10 @@ class SocketServer(Server):
         service: Callable[[Request], float],
         handle: Callable[[Request], float],
         closed: Callable[[Connection], None],
+        life: Life | None = None,
     ) -> None:
         self.host = host
+        self.life: Life = Life(scheduler) if life is None else life
         self.open: bool = False
         self.connections: list[Connection] = []
         self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
@@ -72,6 +75,9 @@ class SocketServer(Server):
     def receive(self, request: Request) -> None:
         """A request has passed the interface: read it, or leave it in the socket."""
         now = self._scheduler.now
+        if now < self.life.stopped_until:
+            self._scheduler.call_at(self.life.stopped_until, self._receive_late, request)
+            return
         request.received_at = now
         connection = request.connection
         if connection is None:
@@ -81,8 +87,23 @@ class SocketServer(Server):
             return
         self._read(request, connection, now if connection.ready_at <= now else connection.ready_at)
 
+    def _receive_late(self, request: Request) -> None:
+        """What came while the process was stopped, unless it was killed meanwhile."""
+        if request.connection is not None and not request.connection.ended:
+            self.receive(request)
+
+    def stop(self, until: float) -> None:
+        """The process is stopped until then: all work in progress is done later by the pause."""
+        now = max(self._scheduler.now, self.life.stopped_until)
+        if until > now:
+            self.handlers.pause(now, until)
+            for processor in self.processors:
+                processor.pause(now, until)
+
     def forget(self, connection: Connection) -> None:
         """The client is gone: its parked requests are answered into the void."""
+        if self.life.holds(self.forget, connection):
+            return
         if connection in self.connections:
             self.connections.remove(connection)
             self._closed(connection)
@@ -152,6 +173,8 @@ class SocketServer(Server):
         self.handlers.submit(request, read)
 
     def _next(self, connection: Connection) -> None:
+        if self.life.holds(self._next, connection):
+            return
         if connection.backlog and not connection.in_processing:
             self._read(connection.backlog.popleft(), connection, self._scheduler.now)
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from kafkasim.connection import CLOSED, OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel import Streams
 from kafkasim.network import Network
 from kafkasim.protocol import Request
@@ -46,7 +47,7 @@ class BrokerChannel(ConnectionOwner):
         self.sent: int = 0
         self.queue_time_s: float = 0.0
         self._manager = manager
-        self._scheduler = manager.network.scheduler
+        self._scheduler = manager.life
         self._current: QueuedRequest | None = None
         self._connection: Connection | None = None
         self._pausing: bool = False
@@ -137,6 +138,11 @@ class BrokerChannel(ConnectionOwner):
 
     # the connection's owner
 
+    @property
+    def life(self) -> Life:
+        """The controller's process."""
+        return self._manager.life
+
     def connection_opened(self, connection: Connection) -> None:
         """Send what waits for the connection."""
         if connection is self._connection and not self.removed:
@@ -160,6 +166,8 @@ class BrokerChannel(ConnectionOwner):
         """The answer: tell the controller, take the next."""
         if self.removed or request.connection is not self._connection or self._current is None:
             return
+        if self.life.holds(self.response_arrived, request):
+            return
         self._generation += 1
         self._current = None
         self.sent += 1
@@ -182,8 +190,10 @@ class ChannelManager:
         directory: Directory,
         config: Mapping[str, Any],
         on_response: Callable[[int, Request], None],
+        life: Life | None = None,
     ) -> None:
         self.network = network
+        self.life = Life(network.scheduler) if life is None else life
         self.controller_id = controller_id
         self.host = host
         self.directory = directory

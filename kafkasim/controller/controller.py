@@ -36,6 +36,7 @@ from kafkasim.controller.store import (
     broker_path,
 )
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
 from kafkasim.messages import ElectLeadersBody, PartitionState
 from kafkasim.metrics.timeline import Timeline
@@ -71,7 +72,9 @@ class Controller:
         version: Version,
         timeline: Timeline,
         costs: ControllerCosts,
+        life: Life | None = None,
     ) -> None:
+        self.life = Life(env.scheduler) if life is None else life
         self.broker_id = broker_id
         self.active: bool = False
         self.known_controller: int = -1
@@ -79,12 +82,23 @@ class Controller:
         self.context = ControllerContext()
         self.queue = EventQueue(env)
         self.store = ControllerStore(zk, self.context)
-        self.channels = ChannelManager(network, streams, broker_id, host, directory, config, self._response)
+        self.channels = ChannelManager(network, streams, broker_id, host, directory, config, self._response, self.life)
         self._env = env
         self._topics = topics
         self._config = config
         self._services = Services(
-            env, host, broker_id, self.context, self.store, self.channels, topics, config, version, timeline, costs
+            env,
+            self.life,
+            host,
+            broker_id,
+            self.context,
+            self.store,
+            self.channels,
+            topics,
+            config,
+            version,
+            timeline,
+            costs,
         )
         self._machines = StateMachines(self._services)
         self._phases = streams.stream(f"controller/{broker_id}/balance-phase")
@@ -248,8 +262,7 @@ class Controller:
                 arrival = queue.arrival()
                 if arrival is not None:
                     yield arrival
-                    if self.store.dead:
-                        return
+                    yield from self._services.awake()
                 event = queue.take()
                 since = self._env.now
                 if event.started is not None:
@@ -400,7 +413,7 @@ class Controller:
 
     def _schedule_balance(self, at_s: float) -> None:
         """The scheduler's next run: a delay from the end of the last one, as Kafka plans it."""
-        self._env.call_at(at_s, self._balance_due, self._term)
+        self.life.plan(at_s, self._balance_due, self._term)
 
     def _balance_due(self, term: int) -> None:
         if self.active and term == self._term:

@@ -11,6 +11,7 @@ from kafkasim.controller.costs import ControllerCosts
 from kafkasim.controller.request_batch import RequestBatch
 from kafkasim.controller.store import ControllerStore, ProcessDied, Steps
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment
 from kafkasim.messages import NO_LEADER, PartitionState
 from kafkasim.metrics.timeline import Timeline
@@ -26,6 +27,7 @@ class Services:
     def __init__(
         self,
         env: Environment,
+        life: Life,
         host: Host,
         broker_id: int,
         context: ControllerContext,
@@ -38,6 +40,7 @@ class Services:
         costs: ControllerCosts,
     ) -> None:
         self.env = env
+        self.life = life
         self.host = host
         self.broker_id = broker_id
         self.actor = f"controller {broker_id}"
@@ -54,8 +57,14 @@ class Services:
         """CPU work of the event thread."""
         if service_s > 0.0:
             yield self.env.at(self.host.compute(self.env.now, service_s))
-            if self.store.dead:
-                raise ProcessDied
+            yield from self.awake()
+
+    def awake(self) -> Steps:
+        """The thread goes on when its process does."""
+        while self.env.now < self.life.stopped_until and not self.store.dead:
+            yield self.env.at(self.life.stopped_until)
+        if self.store.dead:
+            raise ProcessDied
 
     def batch(self) -> RequestBatch:
         """A new batch of requests."""

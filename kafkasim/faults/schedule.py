@@ -19,7 +19,11 @@ from kafkasim.faults import targets
 from kafkasim.faults.crash import Crash
 from kafkasim.faults.elections import PreferredElection
 from kafkasim.faults.fault import Fault, NoEffect
+from kafkasim.faults.freeze import Freeze
+from kafkasim.faults.links import BrokenLinks
+from kafkasim.faults.power_loss import PowerLoss
 from kafkasim.scenario.model import EventSpec
+from kafkasim.scenario.places import LinkFaultSpec
 
 LOOK_EVERY_S = 0.01
 
@@ -66,6 +70,8 @@ class EventSchedule:
     def _begin(self, spec: EventSpec) -> None:
         if spec.target is not None:
             self._hit_processes(spec)
+        elif spec.link is not None:
+            self._break_links(spec, spec.link)
         else:
             self._order(spec)
         if self.events and not self._looking:
@@ -88,8 +94,25 @@ class EventSchedule:
                 self._note(name, "fault", f"{spec.verb} without effect: it is down already")
                 continue
             role = "" if str(target) == name else f" ({target})"
-            row = self._note(name, "fault", f"{spec.verb}{role}")
-            self._add(spec, row, Crash(cluster, process, spec.for_s, row))
+            span = f" for {spec.for_s:g} s" if spec.verb == "freeze" else ""
+            row = self._note(name, "fault", f"{spec.verb}{span}{role}")
+            self._add(spec, row, self._fault(spec, process, row))
+
+    def _fault(self, spec: EventSpec, process: targets.Process, row: int) -> Fault:
+        if spec.verb == "crash":
+            return Crash(self._cluster, process, spec.for_s, row)
+        if spec.verb == "power_loss":
+            return PowerLoss(self._cluster, process, spec.for_s, row)
+        assert spec.for_s is not None
+        return Freeze(self._cluster, process, spec.for_s, row)
+
+    def _break_links(self, spec: EventSpec, link: LinkFaultSpec) -> None:
+        """``partition`` and its like: one row, one fault."""
+        row = self._note("network", "fault", f"{spec.verb} {link}")
+        try:
+            self._add(spec, row, BrokenLinks(self._cluster, spec.verb, link, spec.for_s, row))
+        except NoEffect as reason:
+            self._note("network", "fault", f"{spec.verb} without effect: {reason}")
 
     def _order(self, spec: EventSpec) -> None:
         """What an administrator asks the cluster for."""

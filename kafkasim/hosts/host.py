@@ -8,12 +8,17 @@ fetchers do not compete with request handlers for cores there).
 
 from __future__ import annotations
 
+from math import floor
 from typing import Final
 
 from kafkasim.kernel.stations import FifoStation, PoolStation
 from kafkasim.kernel.streams import Stream
 
 DEFAULT_CORES: Final = 8
+WRITE_BACK_AGE_S: Final = 30.0
+"""Linux ``vm.dirty_expire_centisecs``: a dirty page so old is written back."""
+WRITE_BACK_EVERY_S: Final = 5.0
+"""Linux ``vm.dirty_writeback_centisecs``: how often the flusher looks."""
 
 
 class Disk:
@@ -43,6 +48,14 @@ class Disk:
         """One fsync that is asked for ``now``; returns when it is done (s)."""
         return self.station.serve(now, self._draws.lognormal(self.fsync_p50_s, self.fsync_p99_s))
 
+    def written_back_at(self, now: float) -> float:
+        """What was written up to then (s) the operating system has put on the device by itself.
+
+        Linux's flusher wakes every ``dirty_writeback_centisecs`` and writes what is older than
+        ``dirty_expire_centisecs``; its phase is that of the simulation's start (approximation).
+        """
+        return floor(now / WRITE_BACK_EVERY_S) * WRITE_BACK_EVERY_S - WRITE_BACK_AGE_S
+
     def read(self, now: float, size_bytes: int) -> float:
         """A sequential read of ``size_bytes`` from the platter; returns when it is done (s)."""
         return self.station.serve(now, size_bytes / self.read_bytes_per_s)
@@ -53,6 +66,7 @@ class Host:
 
     ``nic_out`` and ``nic_in`` are stations whose service is ``bytes / nic_bytes_per_s``.
     ``cpu`` is None on a machine of its own, else the cores shared by all its processes.
+    ``off`` while it has no power; ``boots`` counts its losses of power: it does not know the connections of before.
     """
 
     def __init__(
@@ -75,6 +89,21 @@ class Host:
         self.nic_out = FifoStation("nic_out")
         self.nic_in = FifoStation("nic_in")
         self.cpu: PoolStation | None = PoolStation(cores, "cpu") if shared else None
+        self.off: bool = False
+        self.boots: int = 0
+
+    def power_off(self, now: float) -> None:
+        """The machine is gone, with everything that its devices had planned."""
+        self.off = True
+        self.boots += 1
+        for station in (self.nic_out, self.nic_in, self.disk.station):
+            station.reset(now)
+        if self.cpu is not None:
+            self.cpu.reset(now)
+
+    def power_on(self) -> None:
+        """It has booted."""
+        self.off = False
 
     def compute(self, now: float, service_s: float) -> float:
         """CPU work that is ready ``now``; returns when it is done (s): at once on a host of its own."""

@@ -14,12 +14,12 @@ from typing import Any
 from simpy.events import Event
 
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
 from kafkasim.network import Network
 from kafkasim.zookeeper.client_connection import CLEAN_UP_S, ClientConnection, ConnectionUser
 from kafkasim.zookeeper.ensemble import Ensemble
-from kafkasim.zookeeper.life import Life
 from kafkasim.zookeeper.operations import (
     CHILDREN,
     CONNECTIONLOSS,
@@ -77,6 +77,7 @@ class ZooKeeperClient(ConnectionUser):
         session_timeout_s: float, max_in_flight: int = 10,
         on_watch: Callable[[WatchEvent], None] | None = None,
         on_state: Callable[[str, int], None] | None = None,
+        life: Life | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.host = host
@@ -90,7 +91,7 @@ class ZooKeeperClient(ConnectionUser):
         self._network = network
         self._streams = streams
         self._ensemble = ensemble
-        self._life = Life(env.scheduler)
+        self._life = Life(env.scheduler) if life is None else life
         self._connection: ClientConnection | None = None
         self._in_flight = 0
         self._waiting: deque[_Flight] = deque()

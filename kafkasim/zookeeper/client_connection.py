@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Deadline, Life
 from kafkasim.kernel.streams import Streams
 from kafkasim.network import Network
-from kafkasim.zookeeper.life import Deadline, Life
 from kafkasim.zookeeper.packets import PING, ConnectRequest, ConnectResponse, Reply, Request, WatchNotice
 from kafkasim.zookeeper.sockets import Socket, SocketOwner, dial
 
@@ -87,6 +87,11 @@ class ClientConnection(SocketOwner):
         self._ping_due = Deadline(life, self._ping)
         self._read_limit = Deadline(life, self._lose)
         self._connect_limit = Deadline(life, self._lose)
+
+    @property
+    def life(self) -> Life:
+        """The client's process."""
+        return self._life
 
     @property
     def server_id(self) -> int:

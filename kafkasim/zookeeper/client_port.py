@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.stations import Job
 from kafkasim.zookeeper.operations import (
     CHANGED,
@@ -57,6 +58,11 @@ class Attachment(SocketOwner):
         self.session_id: int = 0
         self.timeout_ms: int = 0
         self.queue: deque[Request] = deque()
+
+    @property
+    def life(self) -> Life:
+        """The server's process."""
+        return self.port.server.life
 
     def socket_message(self, socket: Socket, message: Any) -> None:
         """Something from the client."""

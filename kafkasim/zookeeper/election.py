@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from kafkasim.zookeeper.life import Deadline
+from kafkasim.hosts.life import Deadline
 from kafkasim.zookeeper.packets import Notification, Vote
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ class SessionOwner(Protocol):
     """What the ensemble wants to know of a client: its name, and the row of what killed it."""
 
     name: str
+    host: Host
     fault_cause: int
 
     @property
@@ -194,7 +195,19 @@ class Ensemble:
 
     # Faults
 
-    def crash(self, server_id: int, cause: int) -> None:
+    def freeze(self, server_id: int, until: float, cause: int) -> None:
+        """SIGSTOP of a server's process until then; ``cause`` is the fault's row."""
+        self._fault_row = cause
+        if server_id == self.leader_id():
+            self._election_row = cause
+        self.server(server_id).freeze(until)
+
+    def lose_power(self, server_id: int, cause: int) -> None:
+        """A server's machine is gone: nobody is told, what was not flushed is lost."""
+        self.server(server_id).host.power_off(self.env.now)
+        self.crash(server_id, cause, written=False)
+
+    def crash(self, server_id: int, cause: int, written: bool = True) -> None:
         """SIGKILL of a server's process; ``cause`` is the fault's row."""
         server = self.server(server_id)
         if not server.running:
@@ -203,7 +216,7 @@ class Ensemble:
         self._fault_row = cause
         if isinstance(server.role, Leader) and server.role.serving:
             self.leader_lost(server, "dies", cause)
-        server.crash()
+        server.crash(written)
 
     def start(self, server_id: int, cause: int) -> None:
         """The process starts (again), unless it runs; ``cause`` is the row of what started it."""
@@ -250,10 +263,18 @@ class Ensemble:
         owner = self._owners.get(session_id)
         cause = self._fault_causes.get(session_id, 0)
         if owner is not None and owner.session_id == session_id:
-            cause = owner.fault_cause
+            cause = owner.fault_cause or self._cut_off(owner.host)
         row = self.timeline.add(self.env.now, server.name, "session_expired", self.session_name(session_id), cause)
         self._expiry_rows[session_id] = row
         return row
+
+    def _cut_off(self, host: Host) -> int:
+        """The row of a fault that keeps a machine from some server (0: none does)."""
+        for server in self._servers:
+            cause = self.network.cause_between(host, server.host)
+            if cause:
+                return cause
+        return 0
 
     def expiry_row(self, session_id: int) -> int:
         """The row that told of a session's expiry (0: none)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from kafkasim.zookeeper.life import Deadline
+from kafkasim.hosts.life import Deadline, Life
 from kafkasim.zookeeper.packets import (
     Ack,
     AckEpoch,
@@ -52,6 +52,11 @@ class Follower(Role, SocketOwner):
         self._base_s = 0.0
         self._limit_s = server.parameters.init_limit * server.parameters.tick_s
         self._silence = Deadline(server.life, self._lost)
+
+    @property
+    def life(self) -> Life:
+        """The server's process."""
+        return self.server.life
 
     def begin(self) -> None:
         """Connect to the elected leader."""

@@ -249,7 +249,13 @@ class Leader(Role, Listener):
 
     def _plan_half_tick(self) -> None:
         self._half_ticks += 1
-        at = self._began_at + self._half_ticks * self.server.parameters.tick_s / 2.0
+        half_tick_s = self.server.parameters.tick_s / 2.0
+        at = self._began_at + self._half_ticks * half_tick_s
+        now = self.server.scheduler.now
+        if at < now:
+            # The process was stopped: the loop waits anew from here, it makes nothing up.
+            self._began_at = now - (self._half_ticks - 1) * half_tick_s
+            at = now + half_tick_s
         self.server.life.plan(at, self._half_tick, None)
 
     def _half_tick(self, _: None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafkasim.zookeeper.life import Deadline
+from kafkasim.hosts.life import Deadline, Life
 from kafkasim.zookeeper.packets import Ack, AckEpoch, AckNewLeader, FollowerInfo, Forward, PingReply, Revalidate
 from kafkasim.zookeeper.sockets import Socket, SocketOwner
 
@@ -35,6 +35,11 @@ class LearnerHandler(SocketOwner):
         self._deadline_tick = leader.tick + parameters.init_limit + parameters.sync_limit
         self._silence = Deadline(leader.server.life, self._lost)
         self._heard()
+
+    @property
+    def life(self) -> Life:
+        """The server's process."""
+        return self.leader.server.life
 
     def settle(self, server_id: int) -> None:
         """In step since long."""

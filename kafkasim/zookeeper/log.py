@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 
 from kafkasim.hosts.host import Disk
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.stations import Job
-from kafkasim.zookeeper.life import Life
 from kafkasim.zookeeper.transactions import Transaction
 
 

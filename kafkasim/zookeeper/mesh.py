@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafkasim.hosts.life import Life
 from kafkasim.zookeeper.packets import Hello, Notification, Vote
 from kafkasim.zookeeper.sockets import Listener, Socket, SocketOwner, connected, dial
 
@@ -26,6 +27,11 @@ class _Line(SocketOwner):
         self.dialled: Socket | None = None
         self.waiting: Notification | None = None
         self.last: Notification | None = None
+
+    @property
+    def life(self) -> Life:
+        """The server's process."""
+        return self.mesh.server.life
 
     def send(self, notification: Notification) -> None:
         """Send, or let it wait for a connection in the place of what waited before."""
@@ -91,6 +97,11 @@ class _Caller(SocketOwner):
 
     def __init__(self, mesh: ElectionMesh) -> None:
         self.mesh = mesh
+
+    @property
+    def life(self) -> Life:
+        """The server's process."""
+        return self.mesh.server.life
 
     def socket_message(self, socket: Socket, message: Any) -> None:
         """The dialler's id."""

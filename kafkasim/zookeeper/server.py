@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.stations import Job, WorkerPool
 from kafkasim.network import Network
@@ -21,7 +22,6 @@ from kafkasim.zookeeper.client_port import ClientPort
 from kafkasim.zookeeper.election import FOLLOWING, LEADING, LOOKING, Election
 from kafkasim.zookeeper.follower import Follower
 from kafkasim.zookeeper.leader import Leader
-from kafkasim.zookeeper.life import Life
 from kafkasim.zookeeper.log import TransactionLog
 from kafkasim.zookeeper.mesh import ElectionMesh
 from kafkasim.zookeeper.packets import Notification, Vote
@@ -152,13 +152,20 @@ class Server:
         self.logical_clock = 1
         self.current_vote = vote
 
-    def crash(self) -> None:
-        """SIGKILL: peers and clients see resets, the page cache survives."""
+    def freeze(self, until: float) -> None:
+        """SIGSTOP until then: no thread runs, the ports stay open, what comes waits in the sockets."""
+        begin = max(self.scheduler.now, self.life.stopped_until)
+        if until > begin:
+            self.processor.pause(begin, until)
+        self.life.stop(until)
+
+    def crash(self, written: bool = True) -> None:
+        """SIGKILL: peers and clients see resets; the page cache survives (not ``written``: its machine is gone)."""
         self.running = False
         self.life.end()
         self.processor.reset()
         self._end_role()
-        self._keep_what_is_logged(written=True)
+        self._keep_what_is_logged(written)
         self.mesh.die()
         if self.election is not None:
             self.election.over = True

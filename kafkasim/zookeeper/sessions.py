@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
-from kafkasim.zookeeper.life import Life
 
 
 class _Session:

@@ -6,9 +6,11 @@ their order, and closing (or dying) reaches the other end behind all that was se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from kafkasim.hosts.host import Host
+from kafkasim.hosts.life import Life
 from kafkasim.network import Channel, Message, Network
 
 CONNECTING: Final = 0
@@ -17,7 +19,12 @@ CLOSED: Final = 2
 
 
 class SocketOwner:
-    """Who holds one end; each call happens at the simulated moment of the event."""
+    """Who holds one end; each call happens at the simulated moment of the event, or when its process goes on."""
+
+    @property
+    def life(self) -> Life | None:
+        """The life of the process that holds the end (None: it is never stopped)."""
+        return None
 
     def socket_opened(self, socket: Socket) -> None:
         """The connection that was dialled is there."""
@@ -68,20 +75,31 @@ class Socket:
         """Close this end; the other one hears of it behind all that was sent."""
         if self.state != CLOSED:
             self.state = CLOSED
-            self.scheduler.call_at(self.out.signal_at(self.scheduler.now), self.peer._fin, None)
+            self.out.signal(self.peer._fin, None)
 
     def _arrive(self, message: Any) -> None:
         peer = self.peer
-        if peer.state == OPEN:
+        if peer.state == OPEN and not peer._held(self._arrive, message):
             peer.owner.socket_message(peer, message)
 
+    def _held(self, function: Callable[[Any], None], argument: Any) -> bool:
+        """Whether the process at this end is stopped: what has come waits in the socket."""
+        life = self.owner.life
+        return life is not None and life.holds(function, argument)
+
     def _fin(self, _: None) -> None:
-        if self.state != CLOSED:
+        if self.state == CONNECTING:
+            self.state = CLOSED  # the dialler has given up before its SYN came through
+        elif self.state != CLOSED and not self._held(self._fin, None):
             self.state = CLOSED
             self.owner.socket_closed(self)
 
     def _syn(self, listener: Listener) -> None:
         """At the listener's machine; ``self`` is its end."""
+        pause_s = self.out.try_again_s(0.0)
+        if pause_s > 0.0:
+            self.scheduler.call_at(self.scheduler.now + pause_s, self.peer._dial, (listener, pause_s))
+            return
         back = self.out.signal_at(self.scheduler.now)
         if listener.listens():
             self.state = OPEN
@@ -91,13 +109,25 @@ class Socket:
             self.state = CLOSED
             self.scheduler.call_at(back, self.peer._refused, None)
 
+    def _dial(self, planned: tuple[Listener, float]) -> None:
+        """At the dialler's end: a SYN that does not get through is repeated after 1, 2, 4 … s."""
+        listener, pause_s = planned
+        if self.state != CONNECTING:
+            return
+        now = self.scheduler.now
+        pause_s = self.out.try_again_s(pause_s)
+        if pause_s > 0.0:
+            self.scheduler.call_at(now + pause_s, self._dial, (listener, pause_s))
+        else:
+            self.scheduler.call_at(self.out.signal_at(now), self.peer._syn, listener)
+
     def _opened(self, _: None) -> None:
-        if self.state == CONNECTING:
+        if self.state == CONNECTING and not self._held(self._opened, None):
             self.state = OPEN
             self.owner.socket_opened(self)
 
     def _refused(self, _: None) -> None:
-        if self.state == CONNECTING:
+        if self.state == CONNECTING and not self._held(self._refused, None):
             self.state = CLOSED
             self.owner.socket_refused(self)
 
@@ -107,6 +137,8 @@ def _pair(network: Network, name: str, host: Host, listener_host: Host) -> tuple
     far = Socket(network, f"{name}/down", listener_host, host)
     near.peer = far
     far.peer = near
+    near.out.refused = near._fin
+    far.out.refused = far._fin
     return near, far
 
 
@@ -114,9 +146,9 @@ def dial(
     network: Network, name: str, owner: SocketOwner, host: Host, listener: Listener, listener_host: Host
 ) -> Socket:
     """Connect from ``host``; the owner hears of the opening or the refusal one round trip later."""
-    near, far = _pair(network, name, host, listener_host)
+    near = _pair(network, name, host, listener_host)[0]
     near.owner = owner
-    network.scheduler.call_at(near.out.signal_at(network.scheduler.now), far._syn, listener)
+    near._dial((listener, 0.0))
     return near
 
 

@@ -22,6 +22,7 @@ from kafkasim.connection import Connection, Directory, Server
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.scheduler import URGENT, Scheduler
 from kafkasim.kernel.streams import Streams
+from kafkasim.links import Link
 from kafkasim.messages import MetadataReply
 from kafkasim.network import Channel, Network
 from kafkasim.protocol import (
@@ -77,7 +78,7 @@ class TraceNetwork(Network):
         self.connect_s = 0.0
 
     def channel(self, source: Host, target: Host, name: str, deliver: Any) -> Channel:
-        channel = TraceChannel(self.scheduler, source, target, 0.0, 0.0, self.streams.stream(name), deliver)
+        channel = TraceChannel(self.scheduler, source, target, 0.0, 0.0, self.streams.stream(name), deliver, Link())
         channel.connect_s = self.connect_s if name.endswith("/up") else 0.0
         return channel
 
