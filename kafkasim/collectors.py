@@ -275,10 +275,10 @@ class BrokerCollector(BrokerMonitor):
         index = partition.tp.index
         self.board.refresh(index)
         leader = self.board.leader_of(index)
+        if leader is not None and index in self._powerless:
+            self._settle_powerless(leader, now)
         if leader is None or leader is self._led[index]:
             return
-        if index in self._powerless:
-            self._settle_powerless(leader, now)
         before = self._led[index]
         self._led[index] = leader
         if before is not None and not partition.internal:
