@@ -8,7 +8,7 @@ from tests.faults.laboratory import run
 
 
 def test_a_broker_cut_off_from_zookeeper_goes_on_leading_for_its_clients():
-    """Zombie leader: its session ends, another broker leads, its clients' acks=all records are never committed by it."""
+    """Its session ends, another broker leads; acks=all records of its own clients are never committed by it."""
     cut = run("{at: 20s, partition: {between: broker 1, and: zookeeper}, for: 30s}", duration=100)
     expired = cut.at("session_expired", "broker 1")
     assert 32.0 < expired < 41.1
