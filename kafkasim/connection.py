@@ -8,7 +8,7 @@ processing (one at a time, Kafka mutes the channel meanwhile) and what waits in 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -79,12 +79,13 @@ class Directory:
 class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.
 
-    ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none).
+    ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none);
+    ``context`` is what the owner wants to find again.
     """
 
     def __init__(
         self, network: Network, name: str, owner: ConnectionOwner, client_host: Host, server: Server,
-        server_host: Host, node_id: int,
+        server_host: Host, node_id: int, context: Any = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.owner = owner
@@ -92,6 +93,7 @@ class Connection:
         self.server = server
         self.server_host = server_host
         self.node_id: int = node_id
+        self.context: Any = context
         self.state: int = CLOSED
         self.cause: int = 0
         # the server's side of the socket

@@ -24,7 +24,7 @@ from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
 from kafkasim.clients.node_connection import NodeConnection
-from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, SentProduce, produce_request
+from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, produce_request
 from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, ProducerBatch
 from kafkasim.clients.producer_id import GO_ON, IDLE, ProducerIdRequest
 from kafkasim.clients.settings import UNLIMITED
@@ -312,15 +312,18 @@ class Sender:
         return sent
 
     def _send(self, state: NodeConnection, batches: list[ProducerBatch], now: float, now_ms: int) -> None:
-        settings = self._settings
-        request = produce_request(batches, settings)
-        payload = request.payload_bytes
+        request = produce_request(batches, self._settings)
+        produce = request.produce
+        assert produce is not None
+        records = 0
+        for batch in batches:
+            records += batch.count
         request.done = self._answered
         self.requests_sent += 1
         self.batches_sent += len(batches)
         costs = self._costs
-        self.application_s += request.record_count * costs.producer_per_record_s
-        work_s = costs.producer_request_s + costs.producer_per_byte_s * payload
+        self.application_s += records * costs.producer_per_record_s
+        work_s = costs.producer_request_s + costs.producer_per_byte_s * produce.payload_bytes
         at = now
         if work_s > 0.0:
             begin = now if now > self._busy_until else self._busy_until
@@ -340,9 +343,10 @@ class Sender:
     # -- answers
 
     def _answered(self, request: Request) -> None:
-        assert isinstance(request, SentProduce)
+        produce = request.produce
+        assert produce is not None
         now_ms = self._now_ms  # callbacks run within a pass
-        batches = request.batches
+        batches: list[ProducerBatch] = request.context
         failed = request.failed
         if failed != NONE or not request.expects_response:
             if len(batches) > 1:
@@ -352,7 +356,7 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] = []
-        for batch, partition in zip(batches, request.partitions, strict=True):
+        for batch, partition in zip(batches, produce.partitions, strict=True):
             error = partition.error
             if error == NONE:
                 self._succeeded(batch)
