@@ -89,12 +89,13 @@ class Directory:
 class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.
 
-    ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none).
+    ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none);
+    ``context`` is what the owner wants to find again.
     """
 
     def __init__(
         self, network: Network, name: str, owner: ConnectionOwner, client_host: Host, server: Server,
-        server_host: Host, node_id: int,
+        server_host: Host, node_id: int, context: Any = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.owner = owner
@@ -102,6 +103,7 @@ class Connection:
         self.server = server
         self.server_host = server_host
         self.node_id: int = node_id
+        self.context: Any = context
         self.state: int = CLOSED
         self.cause: int = 0
         # the server's side of the socket

@@ -79,6 +79,9 @@ class Channel:
         self._in_s_per_byte: float = 1.0 / target.nic_bytes_per_s
         # Cut through: the bits of a message enter while they arrive, at the slower interface's pace.
         self._overlap_s_per_byte: float = min(self._out_s_per_byte, self._in_s_per_byte)
+        # A bound method is made once, not for every message.
+        self._on_arrival: Callable[[Message], None] = self._arrive
+        self._on_entry: Callable[[Message], None] = self._enter
 
     def send(self, message: Message, at: float) -> float:
         """Hand ``message`` to the interface at ``at`` (s, not before now); returns when its last bit has left."""
@@ -105,7 +108,7 @@ class Channel:
         if arrival < self.last_arrival:
             arrival = self.last_arrival
         self.last_arrival = arrival
-        self._scheduler.call_at(arrival, self._arrive, message)
+        self._scheduler.call_at(arrival, self._on_arrival, message)
         return left
 
     def signal_at(self, now: float) -> float:
@@ -187,9 +190,10 @@ class Channel:
             if done > now:
                 if done > self.last_arrival:
                     self.last_arrival = done
-                self._scheduler.call_at(done, self._enter, message)
+                self._scheduler.call_at(done, self._on_entry, message)
                 return
-        self._deliver(message)
+        deliver = self._deliver
+        deliver(message)
 
     def _enter(self, message: Message) -> None:
         if not self.closed:

@@ -157,9 +157,6 @@ class RecordBatch:
     changed, so all replicas share the object; a retry that is appended again is a copy.
     """
 
-    leader_epoch: int = -1
-    appended_at: float = 0.0
-
     def __init__(
         self,
         stream: int,
@@ -182,6 +179,8 @@ class RecordBatch:
         self.producer_epoch: int = producer_epoch
         self.base_sequence: int = base_sequence
         self.base_offset: int = -1
+        self.leader_epoch: int = -1
+        self.appended_at: float = 0.0
         self.committed: bool = False
 
 
@@ -189,72 +188,80 @@ class RecordBatch:
 class Request(Message):
     """A request on its way to a broker and back.
 
-    ``body`` and ``reply`` carry what is not traffic (control plane, groups); Produce and
-    Fetch have classes of their own below.  ``done(request)`` of the sender is called by its
-    network client when the response has been read; ``failed`` is an error number when the
-    connection ended first (NETWORK_EXCEPTION, or REQUEST_TIMED_OUT by the client).
+    ``produce`` and ``fetch`` are what a Produce and a Fetch carry, both ways; ``body`` and
+    ``reply`` carry what is not traffic (control plane, groups).  All requests are of this one
+    class, so that the stations which all of them pass deal with one kind of object.
+    ``done(request)`` of the sender is called by its network client when the response has been
+    read, and ``context`` is what the sender wants to find again then; ``failed`` is an error number
+    when the connection ended first (NETWORK_EXCEPTION, or REQUEST_TIMED_OUT by the client).
     ``throttle_ms`` is the answer's throttle time; ``throttled_ms`` what other answers' throttle
     times add to this request's time-out.  ``parked_until`` is the deadline (s) of a request that waits
     in a purgatory, else 0.
     """
 
-    api: int
-    body: Any = None
     reply: Any = None
-    error: int = 0
-    failed: int = 0
-    response_bytes: int = 0
-    connection: Connection | None = None
-    created_at: float = 0.0
-    sent_at: float = 0.0
-    received_at: float = 0.0
-    handled_at: float = 0.0
-    timeout_s: float = 30.0
     cause: int = 0
-    expects_response: bool = True
-    internal: bool = False
-    throttle_ms: int = 0
     throttled_ms: int = 0
-    parked_until: float = 0.0
-    done: Callable[[Request], None] | None = None
 
-    def __init__(self, api: int, size_bytes: int, body: Any = None, cause: int = 0) -> None:
+    def __init__(
+        self, api: int, size_bytes: int, body: Any = None, cause: int = 0, produce: ProduceRequestData | None = None,
+        fetch: FetchRequestData | None = None,
+    ) -> None:  # fmt: skip
         self.size_bytes = size_bytes
-        self.api = api
-        self.body = body
-        self.cause = cause
+        self.arrived_at = 0.0
+        self.started_at = 0.0
+        self.pool_generation = 0
+        self.api: int = api
+        self.body: Any = body
+        self.produce = produce
+        self.fetch = fetch
+        self.context: Any = None
+        self.done: Callable[[Request], None] | None = None
+        self.error: int = NONE
+        self.failed: int = NONE
+        self.response_bytes: int = 0
+        self.connection: Connection | None = None
+        self.created_at: float = 0.0
+        self.sent_at: float = 0.0
+        self.received_at: float = 0.0
+        self.timeout_s: float = 30.0
+        self.expects_response: bool = True
+        self.internal: bool = False
+        self.throttle_ms: int = 0
+        self.parked_until: float = 0.0
+        if cause != 0:
+            self.cause = cause
 
 
 class ProducePartition:
     """One partition of a Produce request and, on the way back, its answer."""
 
-    required_offset: int = 0
     leader_hint: int = -1
     leader_epoch_hint: int = -1
 
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
         self.tp = tp
         self.batch = batch
+        self.required_offset: int = 0
         self.error: int = NONE
         self.base_offset: int = -1
         self.acknowledged: bool = False
 
 
-class ProduceRequest(Request):
-    """A Produce request: at most one batch a partition. ``acks`` is 0, 1 or -1 (all)."""
+class ProduceRequestData:
+    """What a Produce request carries: at most one batch a partition, together ``payload_bytes``.
 
-    waiting: int = 0
-    payload_bytes: int = 0
+    ``acks`` is 0, 1 or -1 (all); ``waiting`` partitions are appended and wait for their followers.
+    """
+
     lock_free_at: float = 0.0
 
-    def __init__(self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float) -> None:
-        self.size_bytes = size_bytes
-        self.api = PRODUCE
+    def __init__(self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float) -> None:
         self.partitions = partitions
+        self.payload_bytes: int = payload_bytes
         self.acks: int = acks
-        self.remote_timeout_s: float = timeout_s
-        if acks == 0:
-            self.expects_response = False
+        self.timeout_s: float = timeout_s
+        self.waiting: int = 0
 
 
 class FetchPartition:
@@ -282,8 +289,8 @@ class FetchPartition:
         self.cause: int = 0
 
 
-class FetchRequest(Request):
-    """A Fetch request of a consumer (``replica_id`` -1) or of a follower.
+class FetchRequestData:
+    """What the Fetch of a consumer (``replica_id`` -1) or of a follower carries.
 
     ``changed`` are the partitions whose fetch offset or epoch is new since the session's
     last request (an incremental fetch names only those); ``session`` are all of it.
@@ -291,11 +298,8 @@ class FetchRequest(Request):
     watermark, ``answered_bytes`` of data.  ``forgotten``, if there are any, leave the session.
     """
 
-    answered_bytes: int = 0
-
     def __init__(
         self,
-        size_bytes: int,
         replica_id: int,
         session: dict[int, FetchPartition],
         changed: list[FetchPartition],
@@ -303,8 +307,6 @@ class FetchRequest(Request):
         min_bytes: int,
         max_bytes: int,
     ) -> None:
-        self.size_bytes = size_bytes
-        self.api = FETCH
         self.replica_id: int = replica_id
         self.session = session
         self.changed = changed
@@ -313,3 +315,4 @@ class FetchRequest(Request):
         self.min_bytes: int = min_bytes
         self.max_bytes: int = max_bytes
         self.answered: list[FetchPartition] = []
+        self.answered_bytes: int = 0

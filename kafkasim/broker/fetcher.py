@@ -11,6 +11,7 @@ data.  Left out: throttles, tiered storage.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -23,10 +24,11 @@ from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.network import Network
 from kafkasim.protocol import (
     FENCED_LEADER_EPOCH,
+    FETCH,
     NONE,
     OFFSET_OUT_OF_RANGE,
     FetchPartition,
-    FetchRequest,
+    FetchRequestData,
     RecordBatch,
     Request,
 )
@@ -113,6 +115,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._running: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
+        self._on_processed: Callable[[Request], None] = self._process  # a bound method is made once
 
     # ---- what LeaderAndIsr does
 
@@ -221,16 +224,16 @@ class ReplicaFetcher(ConnectionOwner):
         if changed or forgotten:
             size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
         settings = self.settings
-        request = FetchRequest(
-            size, self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
+        data = FetchRequestData(
+            self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
             settings.response_max_bytes,
         )  # fmt: skip
         if forgotten:
-            request.forgotten = forgotten
+            data.forgotten = forgotten
             self._forgotten = []
         self._changed = []
         self.requests += 1
-        connection.send(request, now)
+        connection.send(Request(FETCH, size, None, 0, None, data), now)
 
     def connection_opened(self, connection: Connection) -> None:
         """Fetchers skip ApiVersions: the first fetch goes out at once."""
@@ -280,29 +283,32 @@ class ReplicaFetcher(ConnectionOwner):
             return
         if self._life.holds(self.response_arrived, request):
             return
-        if not isinstance(request, FetchRequest):
+        data = request.fetch
+        if data is None:
             raise AssertionError("a fetcher only fetches")
         now = self._scheduler.now
         settings = self.settings
         service_s = (
             settings.fetch_s
             + settings.wake_up_s
-            + settings.per_byte_s * request.answered_bytes
+            + settings.per_byte_s * data.answered_bytes
             + settings.per_session_partition_s * len(self._session)
         )
         self.busy_s += service_s
         done = self.host.compute(now, service_s)
-        request.created_at = done
         request.pool_generation = self._generation
-        self._scheduler.call_at(done, self._process, request)
+        self._scheduler.call_at(done, self._on_processed, request)
 
-    def _process(self, request: FetchRequest) -> None:
-        if request.pool_generation != self._generation or self._life.holds(self._process, request):
+    def _process(self, request: Request) -> None:
+        data = request.fetch
+        if data is None or request.pool_generation != self._generation:
+            return
+        if self._life.holds(self._on_processed, request):
             return
         now = self._scheduler.now
         synced_at = now
         known = self.followed
-        for fetch in request.answered:
+        for fetch in data.answered:
             followed = known.get(fetch.tp.index)
             if followed is None or followed.fetch is not fetch:
                 _empty(fetch)

@@ -13,7 +13,7 @@ from typing import Final
 
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.sessions import FetchSession, SessionPartition
-from kafkasim.protocol import PRODUCE, ProducePartition, ProduceRequest, Request, TopicPartition
+from kafkasim.protocol import PRODUCE, ProducePartition, Request, TopicPartition
 
 NO_ROLE: Final = 0
 LEADER: Final = 1
@@ -37,7 +37,7 @@ class FollowerState:
 class Waiting:
     """A produce (acks=all) or an internal append that waits for the high watermark."""
 
-    def __init__(self, required_offset: int, request: ProduceRequest | None, item: ProducePartition | None) -> None:
+    def __init__(self, required_offset: int, request: Request | None, item: ProducePartition | None) -> None:
         self.required_offset: int = required_offset
         self.request = request
         self.item = item

@@ -34,9 +34,9 @@ from kafkasim.protocol import (
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
     FetchPartition,
-    FetchRequest,
+    FetchRequestData,
     ProducePartition,
-    ProduceRequest,
+    ProduceRequestData,
     RecordBatch,
     Request,
     TopicPartition,
@@ -108,38 +108,37 @@ class ReplicaManager:
     def service(self, request: Request) -> float:
         """A handler's seconds until the effect of ``request``."""
         costs = self.costs
-        if isinstance(request, FetchRequest):
-            return costs.fetch_s + costs.fetch_per_session_partition_s * len(request.session)
-        if isinstance(request, ProduceRequest):
-            payload = 0
-            for item in request.partitions:
-                payload += item.batch.size_bytes
-            return costs.produce_s + costs.produce_per_byte_s * payload
+        fetch = request.fetch
+        if fetch is not None:
+            return costs.fetch_s + costs.fetch_per_session_partition_s * len(fetch.session)
+        produce = request.produce
+        if produce is not None:
+            return costs.produce_s + costs.produce_per_byte_s * produce.payload_bytes
         return self.listener.service(request)
 
     def handle(self, request: Request) -> float:
         """The effect of ``request``; returns for how long the handler is held after it (s)."""
-        if isinstance(request, FetchRequest):
-            return self.handle_fetch(request)
-        if isinstance(request, ProduceRequest):
-            return self.handle_produce(request)
+        if request.fetch is not None:
+            return self.handle_fetch(request, request.fetch)
+        if request.produce is not None:
+            return self.handle_produce(request, request.produce)
         return self.listener.handle(request)
 
     # ---- produce
 
-    def handle_produce(self, request: ProduceRequest) -> float:
+    def handle_produce(self, request: Request, data: ProduceRequestData) -> float:
         """Append what may be appended; answer, or wait for the followers (acks=all)."""
         now = self._scheduler.now
-        locked_s = self._lock(request, now)
+        locked_s = self._lock(request, data, now)
         if locked_s > 0.0:
             return -locked_s
         self.produce_requests += 1
         self._ready_at = now
-        request.handled_at = now
         partitions = self.partitions
-        acks_all = request.acks == -1
+        items = data.partitions
+        acks_all = data.acks == -1
         waiting = 0
-        for item in request.partitions:
+        for item in items:
             partition = partitions.get(item.tp.index)
             if partition is None:
                 self._refuse(item)
@@ -153,15 +152,15 @@ class ReplicaManager:
             if acks_all and item.error == NONE and partition.high_watermark < item.required_offset:
                 partition.waiting.append(Waiting(item.required_offset, request, item))
                 waiting += 1
-        request.waiting = waiting
         if waiting > 0:
-            self.produce_purgatory.park(request, now, request.remote_timeout_s)
+            data.waiting = waiting
+            self.produce_purgatory.park(request, now, data.timeout_s)
         else:
-            self._answer_produce(request, now)
-        if request.acks == 0:
-            self._drop_refused(request, now)
+            self._answer_produce(request, items, now)
+        if data.acks == 0:
+            self._drop_refused(request, items, now)
         # Then, on the same thread: what the appends make possible for others.
-        for item in request.partitions:
+        for item in items:
             if item.base_offset >= 0:
                 partition = partitions[item.tp.index]
                 # With another member in the ISR an append alone cannot move the minimum of the log ends.
@@ -195,19 +194,19 @@ class ReplicaManager:
             self.internal_purgatory.park(InternalAppend(waiting), now, timeout_s)
         self._wake_followers(partition, now)
 
-    def _lock(self, request: ProduceRequest, now: float) -> float:
+    def _lock(self, request: Request, data: ProduceRequestData, now: float) -> float:
         """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
         end = now
         started_at = request.started_at
-        for item in request.partitions:
+        for item in data.partitions:
             partition = self.partitions.get(item.tp.index)
             if partition is not None:
                 locked_until = partition.log.locked_until
-                if locked_until > started_at and locked_until > request.lock_free_at:
+                if locked_until > started_at and locked_until > data.lock_free_at:
                     begun = max(locked_until, started_at + self.costs.produce_s)
                     end = max(end, begun + self.costs.produce_per_byte_s * item.batch.size_bytes)
         if end > now + 1e-12:
-            request.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
+            data.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
             return end - now
         return 0.0
 
@@ -254,10 +253,10 @@ class ReplicaManager:
         if not partition.internal:
             self.monitor.appended(self.broker_id, partition, batch, now)
 
-    def _drop_refused(self, request: ProduceRequest, now: float) -> None:
+    def _drop_refused(self, request: Request, items: list[ProducePartition], now: float) -> None:
         """acks=0 has no answer to carry an error: the broker closes the connection instead."""
         refused = False
-        for item in request.partitions:
+        for item in items:
             if item.error != NONE:
                 refused = True
                 self.monitor.refused(item.tp, item.batch, request.cause, now)
@@ -269,11 +268,9 @@ class ReplicaManager:
         if self.hints:
             item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
 
-    def _answer_produce(self, request: ProduceRequest, at: float) -> None:
+    def _answer_produce(self, request: Request, items: list[ProducePartition], at: float) -> None:
         request.parked_until = 0.0
-        request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(
-            request.partitions
-        )
+        request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(items)
         if self.server is not None:
             self.server.respond(request, at)
 
@@ -349,30 +346,32 @@ class ReplicaManager:
             waiting.number = -1
             self.listener.internal_done(number, error, now)
 
-    def _resolve(self, request: ProduceRequest, item: ProducePartition, error: int, now: float) -> None:
-        if item.acknowledged or request.waiting <= 0:
+    def _resolve(self, request: Request, item: ProducePartition, error: int, now: float) -> None:
+        data = request.produce
+        if data is None or item.acknowledged or data.waiting <= 0:
             return
         item.acknowledged = True
         if error != NONE:
             item.error = error
-        request.waiting -= 1
-        if request.waiting == 0:
+        data.waiting -= 1
+        if data.waiting == 0:
             ready = self._ready_at if self._ready_at > now else now
             ready += self.costs.completion_s
             self._ready_at = ready
-            self._answer_produce(request, ready)
+            self._answer_produce(request, data.partitions, ready)
 
-    def _expire_produce(self, request: ProduceRequest) -> None:
+    def _expire_produce(self, request: Request) -> None:
         now = self._scheduler.now
-        if request.waiting <= 0:
+        data = request.produce
+        if data is None or data.waiting <= 0:
             return
-        request.waiting = 0
-        for item in request.partitions:
+        data.waiting = 0
+        for item in data.partitions:
             if item.error == NONE and not item.acknowledged and item.required_offset > 0:
                 partition = self.partitions.get(item.tp.index)
                 if partition is None or partition.high_watermark < item.required_offset:
                     item.error = REQUEST_TIMED_OUT
-        self._answer_produce(request, now)
+        self._answer_produce(request, data.partitions, now)
 
     def _expire_internal(self, parked: InternalAppend) -> None:
         self._resolve_internal(parked.waiting, REQUEST_TIMED_OUT, self._scheduler.now)
@@ -397,19 +396,18 @@ class ReplicaManager:
 
     # ---- fetch
 
-    def handle_fetch(self, request: FetchRequest) -> float:
+    def handle_fetch(self, request: Request, data: FetchRequestData) -> float:
         """Read, take note of a follower's progress, answer or park."""
         now = self._scheduler.now
         self._ready_at = now
         self.fetch_requests += 1
-        request.handled_at = now
         connection = request.connection
         session = None if connection is None else connection.session
         if not isinstance(session, FetchSession):
-            session = self._session(request)
-        if request.forgotten is not None:
-            self._forget(session, request.forgotten)
-        changed = request.changed
+            session = self._session(connection, data)
+        if data.forgotten is not None:
+            self._forget(session, data.forgotten)
+        changed = data.changed
         entries = session.partitions
         for fetch in changed:
             entry = entries.get(fetch.tp.index)
@@ -419,12 +417,12 @@ class ReplicaManager:
                 entry.dirty = True
                 session.dirty.append(entry)
         size = 0
-        patient = request.max_wait_s > 0.0
-        enough = not patient or request.min_bytes <= 1 or self._enough(session, request)
+        patient = data.max_wait_s > 0.0
+        enough = not patient or data.min_bytes <= 1 or self._enough(session, data)
         if enough:
-            size = self._read(session, request)
-            enough = size > 0 or not patient or self._urgent(request)
-        replica_id = request.replica_id
+            size = self._read(session, request, data)
+            enough = size > 0 or not patient or self._urgent(data)
+        replica_id = data.replica_id
         if replica_id >= 0:
             session.last_fetch_at = now
             retried = session.out_of_sync
@@ -435,10 +433,10 @@ class ReplicaManager:
                 if fetch not in changed:
                     self._note_follower(session, replica_id, fetch, now)
         if enough:
-            self._answer_fetch(session, request, size)
+            self._answer_fetch(session, request, data, size)
         else:
             session.parked = request
-            self.fetch_purgatory.park(request, now, request.max_wait_s)
+            self.fetch_purgatory.park(request, now, data.max_wait_s)
         return self._ready_at - now
 
     def _forget(self, session: FetchSession, forgotten: list[FetchPartition]) -> None:
@@ -447,14 +445,13 @@ class ReplicaManager:
             if entry is not None and entry.fetch is fetch:
                 entry.active = False
 
-    def _session(self, request: FetchRequest) -> FetchSession:
-        connection = request.connection
+    def _session(self, connection: Connection | None, data: FetchRequestData) -> FetchSession:
         if connection is None:
             raise AssertionError("a fetch arrives on a connection")
         session = connection.session
         if isinstance(session, FetchSession):
             return session
-        fresh = FetchSession(request.replica_id)
+        fresh = FetchSession(data.replica_id)
         connection.session = fresh
         return fresh
 
@@ -479,16 +476,16 @@ class ReplicaManager:
             session.mark_watermark(entry)
         session.mark(entry)
 
-    def _read(self, session: FetchSession, request: FetchRequest) -> int:
+    def _read(self, session: FetchSession, request: Request, data: FetchRequestData) -> int:
         """Read every marked partition into the answer; returns the bytes found."""
         total = 0
         marked = session.dirty
         if not marked:
             return 0
-        max_bytes = request.max_bytes
+        max_bytes = data.max_bytes
         kept: list[SessionPartition] = []
-        answered = request.answered
-        consumer = request.replica_id < 0
+        answered = data.answered
+        consumer = data.replica_id < 0
         for entry in marked:
             if not entry.active:
                 entry.dirty = False
@@ -540,7 +537,7 @@ class ReplicaManager:
         session.dirty = kept
         return total
 
-    def _refuses_fetch(self, request: FetchRequest, fetch: FetchPartition, partition: Partition) -> bool:
+    def _refuses_fetch(self, request: Request, fetch: FetchPartition, partition: Partition) -> bool:
         """Whether an error or a diverging epoch is the answer; sets it."""
         if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
             fetch.error = self._epoch_error(fetch, partition)
@@ -606,35 +603,36 @@ class ReplicaManager:
         if moved:
             self.advance(partition, now)
 
-    def _urgent(self, request: FetchRequest) -> bool:
+    def _urgent(self, data: FetchRequestData) -> bool:
         """An error or a diverging epoch answers the whole fetch at once."""
-        for fetch in request.answered:
+        for fetch in data.answered:
             if fetch.error != NONE or fetch.diverging_end_offset >= 0:
                 return True
-        for fetch in request.changed:
+        for fetch in data.changed:
             if fetch.error != NONE:
-                if fetch not in request.answered:
-                    request.answered.append(fetch)
+                if fetch not in data.answered:
+                    data.answered.append(fetch)
                 return True
-        return not request.session
+        return not data.session
 
     def _try_parked(self, session: FetchSession, now: float) -> None:
         """Something has happened to a partition of a parked fetch: is it enough?"""
         request = session.parked
         if request is None:
             return
-        if request.min_bytes > 1 and not self._enough(session, request):
+        data = request.fetch
+        if data is None or (data.min_bytes > 1 and not self._enough(session, data)):
             return
-        size = self._read(session, request)
-        if size > 0 or self._urgent(request):
+        size = self._read(session, request, data)
+        if size > 0 or self._urgent(data):
             session.parked = None
             request.parked_until = 0.0
             if self._ready_at < now:
                 self._ready_at = now
             self._ready_at += self.costs.completion_s
-            self._answer_fetch(session, request, size)
+            self._answer_fetch(session, request, data, size)
 
-    def _enough(self, session: FetchSession, request: FetchRequest) -> bool:
+    def _enough(self, session: FetchSession, data: FetchRequestData) -> bool:
         """Whether ``fetch.min.bytes`` are there, without reading."""
         available = 0
         for entry in session.dirty:
@@ -646,25 +644,28 @@ class ReplicaManager:
                 return True
             if fetch.fetch_offset > partition.log.log_end_offset:
                 return True
-            upper = partition.high_watermark if request.replica_id < 0 else partition.log.log_end_offset
+            upper = partition.high_watermark if data.replica_id < 0 else partition.log.log_end_offset
             available += min(partition.log.bytes_between(fetch.fetch_offset, upper), fetch.max_bytes)
-            if available >= request.min_bytes:
+            if available >= data.min_bytes:
                 return True
         return False
 
-    def _expire_fetch(self, request: FetchRequest) -> None:
-        session = self._session(request)
+    def _expire_fetch(self, request: Request) -> None:
+        data = request.fetch
+        if data is None:
+            return
+        session = self._session(request.connection, data)
         if session.parked is not request:
             return
         session.parked = None
         now = self._scheduler.now
         self._ready_at = now + self.costs.completion_s
-        size = self._read(session, request)
-        self._answer_fetch(session, request, size)
+        size = self._read(session, request, data)
+        self._answer_fetch(session, request, data, size)
 
-    def _answer_fetch(self, session: FetchSession, request: FetchRequest, size: int) -> None:
-        consumer = request.replica_id < 0
-        answered = request.answered
+    def _answer_fetch(self, session: FetchSession, request: Request, data: FetchRequestData, size: int) -> None:
+        consumer = data.replica_id < 0
+        answered = data.answered
         if consumer:
             for fetch in answered:
                 if fetch.bytes > 0:
@@ -686,7 +687,7 @@ class ReplicaManager:
         else:
             self.replication_bytes_out += size
             self._ready_at += self.costs.fetch_per_byte_s * size
-        request.answered_bytes = size
+        data.answered_bytes = size
         response_bytes = FETCH_RESPONSE_BASE_BYTES + size
         if answered:
             response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * len(answered)

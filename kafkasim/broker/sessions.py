@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafkasim.protocol import FetchPartition, FetchRequest
+from kafkasim.protocol import FetchPartition, Request
 
 if TYPE_CHECKING:
     from kafkasim.broker.partition import Partition
@@ -40,7 +40,7 @@ class FetchSession:
         self.partitions: dict[int, SessionPartition] = {}
         self.dirty: list[SessionPartition] = []
         self.watermark_dirty: list[SessionPartition] = []
-        self.parked: FetchRequest | None = None
+        self.parked: Request | None = None
         self.out_of_sync: list[FetchPartition] = []
         self.last_fetch_at: float = 0.0
         self.closed: bool = False

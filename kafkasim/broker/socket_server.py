@@ -181,7 +181,8 @@ class SocketServer(Server):
     def _begin(self, request: Request) -> float:
         self.request_wait_s += request.started_at - request.received_at
         self.requests += 1
-        service_s = self._service(request)
+        service = self._service
+        service_s = service(request)
         cpu = self.host.cpu
         if cpu is not None:
             start = request.started_at

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from bisect import insort
 
-from kafkasim.clients.accumulator_settings import AccumulatorSettings, ContentReader, NodeLatency
+from kafkasim.clients.accumulator_settings import (
+    AccumulatorSettings,
+    ContentReader,
+    NodeLatency,
+    PartitionLoads,
+    ReadyCheck,
+)
 from kafkasim.clients.buffer_pool import BufferPool
 from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
@@ -23,7 +29,7 @@ from kafkasim.protocol import TopicPartition
 class RecordAccumulator:
     """The queues of all partitions of one producer.
 
-    :meth:`ready` leaves its answer in ``ready_nodes``, ``next_check_ms`` and ``unknown_leader``.
+    :meth:`ready` leaves its answer in ``check``, and what the partitioner goes by in ``loads``.
     """
 
     def __init__(
@@ -47,17 +53,13 @@ class RecordAccumulator:
         self.incomplete: int = 0
         self.expires_ms: int = UNLIMITED
         """No batch reaches its delivery timeout before the clock reads this."""
-        self.ready_nodes: list[int] = []
-        self.next_check_ms: int = UNLIMITED
-        self.unknown_leader: bool = False
+        self.check = ReadyCheck()
+        self.loads = PartitionLoads()
         self.used_queues: int = 0
-        self.stats: list[tuple[int, int]] = []
-        self.stats_queues: int = 0
-        self.excluded: list[int] = []
-        self.all_leaders_known: bool = False
+        self.metadata_changes: int = -1
+        """``changes`` of the metadata that leaders and orders were copied from."""
         self._latencies: dict[int, NodeLatency] = {}
         self._metadata = metadata
-        self._metadata_changes: int = -1
         self._backoff = backoff
         self._idempotence = idempotence
         self._reader: ContentReader | None = None
@@ -105,9 +107,9 @@ class RecordAccumulator:
     def synchronize(self) -> None:
         """Copy leaders and orders out of the metadata if they have changed."""
         metadata = self._metadata
-        if metadata.changes == self._metadata_changes:
+        if metadata.changes == self.metadata_changes:
             return
-        self._metadata_changes = metadata.changes
+        self.metadata_changes = metadata.changes
         self._node_partitions = {}
         by_index = self.by_index
         known = True
@@ -122,36 +124,34 @@ class RecordAccumulator:
                     if member is not None:
                         member.drain_position = position
             known = known and queue.leader >= 0
-        self.all_leaders_known = known
+        self.loads.all_leaders_known = known
 
     def ready(self, now_ms: int) -> bool:
         """Find the nodes with something to send; True if there is one (or a leader is unknown)."""
-        if self._metadata.changes != self._metadata_changes:
+        if self._metadata.changes != self.metadata_changes:
             self.synchronize()
         nodes: list[int] = []
         next_check_ms = UNLIMITED
         unknown = False
+        settled = True
         linger_ms = self._linger_ms
         at_once = self.pool.waiting_bytes > 0 or self.closing or self.flushing
-        stats: list[tuple[int, int]] = []
+        lengths: list[tuple[int, int]] = []
         excluded: list[int] = []
         available_ms = self._availability_ms
         for queue in self.active:
             batches = queue.batches
             batch = batches[0]
             leader = queue.leader
-            leader_epoch = queue.leader_epoch
-            if leader_epoch > batch.leader_epoch:
-                batch.leader_epoch = leader_epoch
-                batch.attempts_at_leader_change = batch.attempts
             if leader < 0:
                 unknown = True
+                settled = False
                 continue
             length = len(batches)
             if available_ms > 0 and self._is_slow(leader, available_ms):
                 excluded.append(queue.slot)
             else:
-                stats.append((queue.slot, length))
+                lengths.append((queue.slot, length))
             waited_ms = now_ms - batch.last_attempt_ms
             attempts = batch.attempts
             if attempts == 0:
@@ -163,6 +163,11 @@ class RecordAccumulator:
                 elif left_ms < next_check_ms:
                     next_check_ms = left_ms
                 continue
+            settled = False
+            leader_epoch = queue.leader_epoch
+            if leader_epoch > batch.leader_epoch:
+                batch.leader_epoch = leader_epoch
+                batch.attempts_at_leader_change = attempts
             backing_off = waited_ms < self._backoff.draw_ms(attempts - 1)
             if self.settings.skips_backoff and attempts == batch.attempts_at_leader_change:
                 backing_off = False
@@ -175,23 +180,22 @@ class RecordAccumulator:
                 next_check_ms = min(next_check_ms, max(left_ms, 0))
         if len(nodes) > 1:
             nodes.sort()
-        self.ready_nodes = nodes
-        self.next_check_ms = next_check_ms
-        self.unknown_leader = unknown
-        self.stats = stats
-        self.excluded = excluded
-        self.stats_queues = self.used_queues
-        return bool(nodes) or unknown
+        check = self.check
+        check.nodes = nodes
+        check.next_check_ms = next_check_ms
+        check.unknown_leader = unknown
+        check.settled = settled
+        loads = self.loads
+        loads.lengths = lengths
+        loads.excluded = excluded
+        loads.queues = self.used_queues
+        return unknown or len(nodes) > 0
 
     def ready_none(self) -> None:
         """What :meth:`ready` finds when no batch waits."""
-        self.ready_nodes = []
-        self.next_check_ms = UNLIMITED
-        self.unknown_leader = False
-        self.stats = []
-        self.excluded = []
-        self.stats_queues = self.used_queues
-        if self._metadata.changes != self._metadata_changes:
+        self.check = ReadyCheck()
+        self.loads.clear(self.used_queues)
+        if self._metadata.changes != self.metadata_changes:
             self.synchronize()
 
     def _is_slow(self, node: int, available_ms: int) -> bool:

@@ -1,8 +1,9 @@
-"""What the accumulator is configured with, and what it asks of the application thread."""
+"""What the accumulator is configured with, what it tells, and what it asks of the application thread."""
 
 from __future__ import annotations
 
 from kafkasim.clients.producer_batch import PartitionQueue, ProducerBatch
+from kafkasim.clients.settings import UNLIMITED
 
 
 class AccumulatorSettings:
@@ -31,6 +32,40 @@ class NodeLatency:
     def __init__(self, now_ms: int) -> None:
         self.ready_ms: int = now_ms
         self.drain_ms: int = now_ms
+
+
+class ReadyCheck:
+    """What a look at the accumulator found (``ReadyCheckResult``).
+
+    ``nodes`` have something to send; the others want to be looked at in ``next_check_ms``.  ``settled``: a
+    look before then finds the same, if nothing has been added or taken out.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[int] = []
+        self.next_check_ms: int = UNLIMITED
+        self.unknown_leader: bool = False
+        self.settled: bool = True
+
+
+class PartitionLoads:
+    """The queues as the last look found them (``PartitionLoadStats``): what an adaptive choice goes by.
+
+    ``lengths`` are (slot, batches) of the queues that hold some, ``excluded`` the slots of those on a node
+    that takes nothing; ``queues`` is how many have ever held one.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: list[tuple[int, int]] = []
+        self.excluded: list[int] = []
+        self.queues: int = 0
+        self.all_leaders_known: bool = False
+
+    def clear(self, queues: int) -> None:
+        """No queue holds anything."""
+        self.lengths = []
+        self.excluded = []
+        self.queues = queues
 
 
 class ContentReader:

@@ -15,7 +15,6 @@ from kafkasim.clients.node_connection import (
     CONNECTING,
     DISCONNECTED,
     READY,
-    ClientConnection,
     NodeConnection,
     broker_id,
 )
@@ -110,7 +109,7 @@ class Connections(ConnectionOwner):
         self.setup_check_ms = min(self.setup_check_ms, now_ms + state.setup_timeout_ms)
         server_host = self._directory.host(state.broker)
         server = self._directory.server(state.broker)
-        connection = ClientConnection(
+        connection = Connection(
             self._network, f"{self.name}/{state.label}", self, self.host, server, server_host, state.broker, state
         )
         state.connection = connection
@@ -147,19 +146,19 @@ class Connections(ConnectionOwner):
 
     def connection_opened(self, connection: Connection) -> None:
         """The handshake is done; the next poll asks for the API versions."""
-        state = _node_of(connection)
+        state: NodeConnection = connection.context
         state.opened = True
         self._tell(state)
 
     def connection_refused(self, connection: Connection) -> None:
         """Nobody listens; the next poll finds the connection disconnected."""
-        state = _node_of(connection)
+        state: NodeConnection = connection.context
         state.lost = True
         self._tell(state)
 
     def connection_lost(self, connection: Connection) -> None:
         """The peer has closed; the next poll after the last response finds it."""
-        state = _node_of(connection)
+        state: NodeConnection = connection.context
         state.lost = True
         self._monitor.note(
             self.client, "connections_reset", f"broker {state.broker}", connection.cause, self._scheduler.now
@@ -169,21 +168,17 @@ class Connections(ConnectionOwner):
     def response_arrived(self, request: Request) -> None:
         """A response is in the socket buffer."""
         connection = request.connection
-        assert isinstance(connection, ClientConnection)
-        state = connection.node
+        assert connection is not None
+        state: NodeConnection = connection.context
         state.received.append(request)
         if not state.has_news:
             state.has_news = True
             self.news.append(state)
-        self._wake()
+        wake = self._wake
+        wake()
 
     def _tell(self, state: NodeConnection) -> None:
         if not state.has_news:
             state.has_news = True
             self.news.append(state)
         self._wake()
-
-
-def _node_of(connection: Connection) -> NodeConnection:
-    assert isinstance(connection, ClientConnection)
-    return connection.node

@@ -12,6 +12,7 @@ The data path of consumers: no work a record.  Left out: paused partitions, foll
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from kafkasim.clients.consumer_network import ConsumerNetwork
@@ -21,16 +22,17 @@ from kafkasim.clients.positions import FETCHING, PartitionState, Positions
 from kafkasim.connection import Connection
 from kafkasim.protocol import (
     FENCED_LEADER_EPOCH,
+    FETCH,
     NONE,
     NOT_LEADER_OR_FOLLOWER,
     OFFSET_OUT_OF_RANGE,
     UNKNOWN_LEADER_EPOCH,
     FetchPartition,
-    FetchRequest,
+    FetchRequestData,
     RecordBatch,
+    Request,
     TopicPartition,
 )
-from kafkasim.protocol import Request as AnyRequest
 
 CONSUMER: Final = -1
 
@@ -54,14 +56,8 @@ class FetchSession:
         self.changed: dict[int, PartitionState] = {}
         self.forgotten: list[FetchPartition] = []
         self.established: bool = False
-        self.in_flight: ConsumerFetch | None = None
+        self.in_flight: bool = False
         self.connection: Connection | None = None
-
-
-class ConsumerFetch(FetchRequest):
-    """A fetch that knows its session (set at once after it is made)."""
-
-    fetch_session: FetchSession
 
 
 class FetchSettings:
@@ -107,6 +103,7 @@ class Fetcher:
         self._order: list[FetchSession] = []
         self._leaderless: dict[int, PartitionState] = {}
         self._uses_hints: bool = network.network.settings.uses_leader_hints
+        self._done: Callable[[Request], None] = self._answered  # a bound method is made once, not for every request
 
     def touch(self, state: PartitionState, old_leader: int) -> None:
         """``state`` has changed: look at it before the next request to its old and its new leader."""
@@ -125,7 +122,7 @@ class Fetcher:
         if self._leaderless:
             self._ask_for_leaders(now)
         for session in self._order:
-            if session.in_flight is not None:
+            if session.in_flight:
                 continue
             if not session.partitions and not session.changed:
                 continue
@@ -216,16 +213,17 @@ class Fetcher:
             size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
             one = len(named) + len(forgotten) == 1
             size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
-        request = ConsumerFetch(
-            size_bytes, CONSUMER, session.partitions, named, settings.max_wait_s, settings.min_bytes, settings.max_bytes
+        data = FetchRequestData(
+            CONSUMER, session.partitions, named, settings.max_wait_s, settings.min_bytes, settings.max_bytes
         )
-        request.fetch_session = session
+        request = Request(FETCH, size_bytes, None, 0, None, data)
+        request.context = session
         request.timeout_s = settings.request_timeout_s
-        request.done = self._answered
+        request.done = self._done
         if forgotten:
-            request.forgotten = forgotten
+            data.forgotten = forgotten
             session.forgotten = []
-        session.in_flight = request
+        session.in_flight = True
         session.established = True
         self.fetches += 1
         self._network.send(session.node, request, now, at)
@@ -261,10 +259,11 @@ class Fetcher:
                     session.forgotten.append(known)
         session.changed.clear()
 
-    def _answered(self, request: AnyRequest) -> None:
-        assert isinstance(request, ConsumerFetch)
-        session = request.fetch_session
-        session.in_flight = None
+    def _answered(self, request: Request) -> None:
+        data = request.fetch
+        assert data is not None
+        session: FetchSession = request.context
+        session.in_flight = False
         session.connection = request.connection
         self.answers += 1
         if request.failed != NONE or request.error != NONE:
@@ -272,7 +271,7 @@ class Fetcher:
             return
         states = self._positions.states
         hints: list[tuple[TopicPartition, int, int]] = []
-        for answer in request.answered:
+        for answer in data.answered:
             batches = answer.batches
             answer.batches = []
             answer.bytes = 0

@@ -20,7 +20,6 @@ from kafkasim.clients.node_connection import (
     COORDINATOR_IDS,
     DISCONNECTED,
     READY,
-    ClientConnection,
     NodeConnection,
 )
 from kafkasim.clients.settings import UNLIMITED, ClientSettings
@@ -244,8 +243,9 @@ class NetworkClient(MetadataUpdater):
                 waiting.append(request)
                 continue
             connection = request.connection
-            assert isinstance(connection, ClientConnection)
-            in_flight = connection.node.in_flight
+            assert connection is not None
+            state: NodeConnection = connection.context
+            in_flight = state.in_flight
             if request in in_flight:
                 in_flight.remove(request)
                 self.in_flight -= 1

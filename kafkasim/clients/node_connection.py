@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from kafkasim.connection import Connection, ConnectionOwner, Server
-from kafkasim.hosts.host import Host
-from kafkasim.network import Network
+from kafkasim.connection import Connection
 from kafkasim.protocol import Request
 
 DISCONNECTED: Final = 0
@@ -37,7 +35,7 @@ def broker_id(node: int, bootstrap: list[int]) -> int:
 
 
 class NodeConnection:
-    """One node as a client sees it.
+    """One node as a client sees it: the ``context`` of the connection to it.
 
     ``received``, ``opened`` and ``lost`` are what the sockets hold and the client has not
     polled yet.
@@ -66,14 +64,3 @@ class NodeConnection:
         self.opened: bool = False
         self.lost: bool = False
         self.has_news: bool = False
-
-
-class ClientConnection(Connection):
-    """A connection that knows whose it is."""
-
-    def __init__(
-        self, network: Network, name: str, owner: ConnectionOwner, client_host: Host, server: Server,
-        server_host: Host, broker: int, node: NodeConnection,
-    ) -> None:  # fmt: skip
-        super().__init__(network, name, owner, client_host, server, server_host, broker)
-        self.node = node

@@ -180,13 +180,14 @@ class StickyPartitioner:
     def _next_uniform(self) -> int:
         number = self.draws.next()
         accumulator = self._accumulator
+        loads = accumulator.loads
         if (
             self._adaptive
-            and accumulator.stats_queues == len(accumulator.queues) > 1
-            and (accumulator.stats or accumulator.excluded or not accumulator.all_leaders_known)
+            and loads.queues == len(accumulator.queues) > 1
+            and (loads.lengths or loads.excluded or not loads.all_leaders_known)
         ):
             # The lengths are those of the last look at what is ready.
-            every = accumulator.all_leaders_known and not accumulator.excluded
+            every = loads.all_leaders_known and not loads.excluded
             partition = self._among_all(number) if every else self._among_available(number)
             if partition >= 0:
                 return partition
@@ -198,10 +199,10 @@ class StickyPartitioner:
     def _among_all(self, number: int) -> int:
         """Draw with weight (longest + 1 - length); most queues are empty, so runs of equal weight are skipped."""
         accumulator = self._accumulator
-        stats = accumulator.stats
+        lengths = accumulator.loads.lengths
         most = 0
         waiting = 0
-        for _, length in stats:
+        for _, length in lengths:
             waiting += length
             if length > most:
                 most = length
@@ -211,7 +212,7 @@ class StickyPartitioner:
         most += 1
         left = number % (most * len(queues) - waiting)
         slot = 0
-        for place, length in stats:
+        for place, length in lengths:
             run = (place - slot) * most
             if left < run:
                 break
@@ -225,9 +226,9 @@ class StickyPartitioner:
     def _among_available(self, number: int) -> int:
         """The same where partitions are left out: without a leader, or on a node that takes nothing."""
         accumulator = self._accumulator
-        waiting = dict(accumulator.stats)
+        waiting = dict(accumulator.loads.lengths)
         members = [
-            queue for queue in accumulator.queues if queue.leader >= 0 and queue.slot not in accumulator.excluded
+            queue for queue in accumulator.queues if queue.leader >= 0 and queue.slot not in accumulator.loads.excluded
         ]
         if not members:
             return -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kafkasim.clients.producer_batch import ProducerBatch
-from kafkasim.protocol import ProducePartition, ProduceRequest
+from kafkasim.protocol import PRODUCE, ProducePartition, ProduceRequestData, Request
 
 _FLEXIBLE_OVERHEAD: Final = 27
 """Produce v9+: header and body without client id, topic name and partitions."""
@@ -38,45 +38,37 @@ class SenderSettings:
         self.retries: int = retries
         self.keeps_order: bool = max_in_flight == 1
         self.request_timeout_ms: int = request_timeout_ms
+        self.request_timeout_s: float = request_timeout_ms / 1000.0
         self.retry_backoff_ms: int = retry_backoff_ms
         self.client_id_bytes: int = len(client_id)
         self.flexible: bool = flexible
         self.uses_hints: bool = uses_hints
 
 
-class SentProduce(ProduceRequest):
-    """A Produce request that remembers its sender's batches, in the order of its partitions."""
+def produce_request(batches: list[ProducerBatch], settings: SenderSettings) -> Request:
+    """One request for the drained ``batches`` of one topic, with its exact size on the wire.
 
-    def __init__(
-        self, size_bytes: int, partitions: list[ProducePartition], acks: int, timeout_s: float,
-        batches: list[ProducerBatch],
-    ) -> None:  # fmt: skip
-        super().__init__(size_bytes, partitions, acks, timeout_s)
-        self.batches = batches
-        self.record_count: int = 0
-
-
-def produce_request(batches: list[ProducerBatch], settings: SenderSettings) -> SentProduce:
-    """One request for the drained ``batches`` of one topic, with its exact size on the wire."""
+    The batches are its ``context``, in the order of its partitions.
+    """
     partitions: list[ProducePartition] = []
     payload = 0
-    records = 0
     size = 0
     flexible = settings.flexible
     for batch in batches:
         partitions.append(ProducePartition(batch.queue.tp, batch.built()))
         bytes_ = batch.size
         payload += bytes_
-        records += batch.count
         if flexible:
             size += 6 if bytes_ < 127 else 7 if bytes_ < 16383 else 8 if bytes_ < 2097151 else 9
         else:
             size += 8
     size += payload + settings.client_id_bytes + len(batches[0].queue.tp.topic)
     size += _FLEXIBLE_OVERHEAD if flexible else _PLAIN_OVERHEAD
-    timeout_s = settings.request_timeout_ms / 1000.0
-    request = SentProduce(size, partitions, settings.acks, timeout_s, batches)
-    request.payload_bytes = payload
-    request.record_count = records
+    timeout_s = settings.request_timeout_s
+    acks = settings.acks
+    request = Request(PRODUCE, size, None, 0, ProduceRequestData(partitions, payload, acks, timeout_s))
+    request.context = batches
     request.timeout_s = timeout_s
+    if acks == 0:
+        request.expects_response = False
     return request

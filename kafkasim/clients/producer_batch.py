@@ -28,29 +28,10 @@ class ProducerBatch:
     record that will not fit (-1: not worked out yet).  Times in ms are the client's clock.
     ``quick``: every record is accepted at its intended time, so a batch whose timestamps end
     before ``short_until`` has the closed form's size.
-
-    Defaults stand in the class: most of them stay.
     """
 
-    count: int = 0
-    size: int = BATCH_OVERHEAD
-    close_at: int = -1
-    fills_exactly: bool = False
-    quick: bool = False
-    short_until: float = 0.0
-    open: bool = True
-    full: bool = False
-    split: bool = False
-    attempts: int = 0
     retried: bool = False
-    leader_epoch: int = -1
-    attempts_at_leader_change: int = 0
-    producer_id: int = -1
-    producer_epoch: int = -1
-    base_sequence: int = NO_SEQUENCE
     sequence_was_reset: bool = False
-    outcome: int = UNDECIDED
-    records: RecordBatch | None = None
 
     def __init__(
         self, queue: PartitionQueue, stream: int, first: int, first_time: float, base_ms: int, created_ms: int,
@@ -67,6 +48,23 @@ class ProducerBatch:
         self.lengths: list[tuple[int, int, int, float]] = []
         """Of a listed load's records: (timestamp ms, key size, value size, intended time)."""
         self.last_attempt_ms: int = created_ms
+        self.count: int = 0
+        self.size: int = BATCH_OVERHEAD
+        self.close_at: int = -1
+        self.fills_exactly: bool = False
+        self.quick: bool = False
+        self.short_until: float = 0.0
+        self.open: bool = True
+        self.full: bool = False
+        self.split: bool = False
+        self.attempts: int = 0
+        self.leader_epoch: int = -1
+        self.attempts_at_leader_change: int = 0
+        self.producer_id: int = -1
+        self.producer_epoch: int = -1
+        self.base_sequence: int = NO_SEQUENCE
+        self.outcome: int = UNDECIDED
+        self.records: RecordBatch | None = None
 
     def built(self) -> RecordBatch:
         """The record batch to send: a new object for every attempt, since a log may hold the last one."""

@@ -1,9 +1,9 @@
 """The producer's I/O thread: what is sent when, and what becomes of it.
 
-Stands for ``Sender``.  A pass of its loop is one kernel event at LATE priority: it takes in
+Stands for ``Sender``.  A pass of its loop (see :mod:`kafkasim.clients.io_thread`) takes in
 what has come (the poll returns), lets the application thread catch up, drains, sends, and
 works out until when the next poll may sleep.  Passes that would find nothing are not made: a
-thread that would spin sleeps until something can change.
+thread that would spin sleeps until something can change, and one that only took in answers sleeps on.
 
 CPU: each produce request costs ``producer_request_s`` + ``producer_per_byte_s`` × its bytes
 before it leaves; a thread that slept in poll takes ``client_wake_up_s`` to wake.  What a
@@ -13,24 +13,25 @@ approximation).  Left out: transactions, the client's own quota metrics.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from kafkasim.clients.accumulator import RecordAccumulator
-from kafkasim.clients.appender import Appender
+from kafkasim.clients.appender import FREE, Appender
 from kafkasim.clients.idempotence import Idempotence
+from kafkasim.clients.io_thread import IoThread
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.network_client import NetworkClient
 from kafkasim.clients.node_connection import NodeConnection
-from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, SentProduce, produce_request
+from kafkasim.clients.produce_request import ProducerCosts, SenderSettings, produce_request
 from kafkasim.clients.producer_batch import FAILED, SUCCEEDED, UNDECIDED, ProducerBatch
 from kafkasim.clients.producer_id import GO_ON, IDLE, ProducerIdRequest
 from kafkasim.clients.settings import UNLIMITED
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.clock import Clock
-from kafkasim.kernel.scheduler import LATE, Scheduler
+from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
     DELIVERY_TIMEOUT,
     FENCED_LEADER_EPOCH,
@@ -64,14 +65,12 @@ class Sender:
         self.records_retried: int = 0
         self.busy_s: float = 0.0
         self.application_s: float = 0.0
-        self.stopped: bool = False
         self._scheduler = scheduler
         self._clock = clock
         self._host = host
         self._costs = costs
         self._settings = settings
         self._client = client
-        self._metadata = client.metadata
         self._accumulator = accumulator
         self._idempotence = idempotence
         self._monitor = monitor
@@ -82,74 +81,48 @@ class Sender:
                 client, idempotence, settings.request_timeout_ms, settings.retry_backoff_ms
             )
         self._appender: Appender | None = None
+        self._done: Callable[[Request], None] = self._answered  # a bound method is made once, not for every request
         self._keeps_order: bool = settings.keeps_order
         self._limit_ms: int = settings.request_timeout_ms
         self._notes_latency: bool = accumulator.settings.availability_timeout_ms > 0
         self._nodes: list[NodeConnection] = []
         self._now_ms: int = 0
-        self._busy_until: float = 0.0
-        self._asleep_until: float = 0.0
-        self._in_poll: bool = False
-        self._running: bool = False
-        self._due: float = inf
-        self._planned: list[float] = []
-        client.wake_with(self.wake)
+        self._quiet_until_ms: int = 0
+        self._next_append: float = 0.0
+        self._thread = IoThread(scheduler, costs.client_wake_up_s, self._pass)
+        client.wake_with(self._thread.wake)
 
     # -- when the thread runs
 
     def start(self, appender: Appender) -> None:
         """Begin to run now."""
         self._appender = appender
-        self._plan(self._scheduler.now)
+        self._thread.alive = True
+        self._thread.plan(self._scheduler.now)
+
+    def wake(self) -> None:
+        """The application thread has done something that the I/O thread must see."""
+        self._thread.wake()
 
     def stop(self) -> None:
         """The process is gone."""
-        self.stopped = True
-
-    def wake(self) -> None:
-        """Something has come on a connection, or the application thread calls."""
-        if self._running or self.stopped or self._appender is None:
-            return
-        self._run_again(self._scheduler.now)
-
-    def _run_again(self, at: float) -> None:
-        """Act on something that happens at ``at``: when the thread has time, and is awake."""
-        if at < self._busy_until:
-            at = self._busy_until
-        elif self._in_poll:
-            at += self._costs.client_wake_up_s
-        self._plan(at if at > self._asleep_until else self._asleep_until)
-
-    def _plan(self, at: float) -> None:
-        if at < self._due:
-            self._due = at
-            planned = self._planned
-            if not planned or at < planned[0]:  # else an earlier event looks again
-                heappush(planned, at)
-                self._scheduler.push(at, LATE, self._fire, None)
-
-    def _fire(self, _: None) -> None:
-        heappop(self._planned)
-        if self.stopped:
-            return
-        now = self._scheduler.now
-        due = self._due
-        if due > now:
-            self._due = inf
-            self._plan(due)
-            return
-        self._due = inf
-        self._pass(now)
+        self._thread.alive = False
 
     # -- one pass
 
     def _pass(self, now: float) -> None:
-        self._running = True
+        thread = self._thread
+        thread.running = True
         self.passes += 1
         client = self._client
         now_ms = self._now_ms = self._clock.ms(now)
-        if self._in_poll:
+        if thread.in_poll:
             client.handle_at_ms(now, now_ms)
+            if now_ms < self._quiet_until_ms and self._next_append > now and self._is_quiet():
+                thread.run_again(self._next_append)
+                thread.running = False
+                return
+        self._quiet_until_ms = 0
         appender = self._appender
         assert appender is not None
         appender.advance(now)
@@ -164,10 +137,10 @@ class Sender:
             if idempotence.producer_id < 0 or producer_id.state != IDLE:
                 wait_ms = producer_id.step(now, now_ms)
                 if producer_id.sleep_ms > 0:
-                    self._running = False
-                    self._in_poll = False
-                    self._asleep_until = now + producer_id.sleep_ms / 1000.0
-                    self._plan(self._asleep_until)
+                    thread.running = False
+                    thread.in_poll = False
+                    thread.asleep_until = now + producer_id.sleep_ms / 1000.0
+                    thread.plan(thread.asleep_until)
                     return
         holds = wait_ms != GO_ON
         spins = False
@@ -183,7 +156,7 @@ class Sender:
             elif accumulator.expires_ms - now_ms < self._limit_ms:
                 wait_ms = self._with_expiry(wait_ms, now_ms)
         metadata_ms = client.update_metadata_at_ms(now, now_ms)
-        base = now if now > self._busy_until else self._busy_until
+        base = now if now > thread.busy_until else thread.busy_until
         readable = bool(client.news) or bool(client.aborted)
         if client.writes == writes and (wait_ms > 0 or spins) and not readable:
             if spins:
@@ -191,33 +164,34 @@ class Sender:
             self._sleep(base, now_ms, wait_ms if wait_ms < metadata_ms else metadata_ms, spins)
         elif base > now:
             # The poll is reached when the work is done; it then finds what has come meanwhile.
-            self._in_poll = True
+            thread.in_poll = True
             if holds or readable or client.unanswered:
-                self._plan(base)
+                thread.plan(base)
             else:
-                self._look_again(base, now_ms, metadata_ms)
+                self._look_again(base, now_ms)
         elif client.handle_at_ms(now, now_ms) or holds:
-            self._in_poll = False
-            self._plan(now)
+            thread.in_poll = False
+            thread.plan(now)
         else:
-            self._look_again(now, now_ms, metadata_ms)
-        self._running = False
+            self._look_again(now, now_ms)
+        thread.running = False
 
-    def _look_again(self, base: float, now_ms: int, metadata_ms: int) -> None:
+    def _look_again(self, base: float, now_ms: int) -> None:
         """The poll has returned at once: one more pass, unless it would find nothing."""
         idempotence = self._idempotence
         if idempotence is not None and (idempotence.unresolved or idempotence.bump_required):
             idempotence.before_pass()
         client = self._client
+        thread = self._thread
         wait_ms = self._look(now_ms)
         if self._nodes or wait_ms == 0 or client.news or client.aborted:
-            self._in_poll = base > self._scheduler.now
-            self._plan(base)
+            thread.in_poll = base > self._scheduler.now
+            thread.plan(base)
             return
         metadata_ms = client.metadata_wait_ms(now_ms)
         if metadata_ms == 0:
-            self._in_poll = False
-            self._plan(base)
+            thread.in_poll = False
+            thread.plan(base)
             return
         if self._accumulator.expires_ms - now_ms < self._limit_ms:
             wait_ms = self._with_expiry(wait_ms, now_ms)
@@ -225,7 +199,8 @@ class Sender:
 
     def _sleep(self, base: float, now_ms: int, wait_ms: int, spins: bool) -> None:
         """Sleep in poll from ``base`` on, until the clock has moved by ``wait_ms`` or something happens."""
-        self._in_poll = True
+        thread = self._thread
+        thread.in_poll = True
         clock = self._clock
         client = self._client
         if wait_ms > self._limit_ms:
@@ -238,9 +213,9 @@ class Sender:
         due = (deadline_ms - offset_ms) / 1000.0 + fraction
         appender = self._appender
         assert appender is not None
-        event = appender.next_event(due)
-        if event < due:
-            due = event
+        append = appender.next_event(due)
+        if append < due:
+            due = append
         if client.timeout_check_ms < deadline_ms or client.setup_check_ms < deadline_ms:
             timeout_ms = client.next_timeout_ms()
             # Something will have timed out: seen when a record is appended behind others, which wakes, too.
@@ -249,16 +224,34 @@ class Sender:
                 late = appender.append_after(clock.time_of(timeout_ms + 1))
             if late < due:
                 due = late
+        elif append + 0.001 < (deadline_ms - offset_ms) / 1000.0 and appender.blocked == FREE:
+            # The next thing to do is an append, and answers without an error do not change that.
+            if not self._accumulator.check.nodes and self._accumulator.check.settled and not self._keeps_order:
+                self._next_append = append
+                self._quiet_until_ms = deadline_ms
         if due < inf:
-            self._run_again(due if due > base else base)
+            thread.run_again(due if due > base else base)
+
+    def _is_quiet(self) -> bool:
+        """Whether what has come since the thread went to sleep leaves nothing to do but sleep on."""
+        client = self._client
+        metadata = client.metadata
+        return (
+            not client.news
+            and not client.aborted
+            and not client.unanswered
+            and not metadata.need_full
+            and not metadata.need_partial
+            and metadata.changes == self._accumulator.metadata_changes
+        )
 
     def _while_spinning(self, now_ms: int) -> int:
-        wait_ms = min(self._accumulator.next_change_ms(now_ms), self._accumulator.next_check_ms)
+        wait_ms = min(self._accumulator.next_change_ms(now_ms), self._accumulator.check.next_check_ms)
         return max(self._with_expiry(wait_ms, now_ms), 1)
 
     def _with_expiry(self, wait_ms: int, now_ms: int) -> int:
         accumulator = self._accumulator
-        limit_ms = self._settings.request_timeout_ms
+        limit_ms = self._limit_ms
         if accumulator.expires_ms - now_ms >= (wait_ms if wait_ms < limit_ms else limit_ms):
             return wait_ms
         left_ms = accumulator.expires_in_ms(now_ms)
@@ -275,12 +268,13 @@ class Sender:
         if not accumulator.active:
             accumulator.ready_none()
             return UNLIMITED
+        check = accumulator.check
         if not accumulator.ready(now_ms):
-            return accumulator.next_check_ms
-        if accumulator.unknown_leader:
-            self._metadata.request_update()
-        wait_ms = accumulator.next_check_ms
-        for node in accumulator.ready_nodes:
+            return check.next_check_ms
+        if check.unknown_leader:
+            client.metadata.request_update()
+        wait_ms = check.next_check_ms
+        for node in check.nodes:
             state = client.node(node)
             is_ready = client.ready_at_ms(state, now_ms)
             if self._notes_latency:
@@ -312,21 +306,25 @@ class Sender:
         return sent
 
     def _send(self, state: NodeConnection, batches: list[ProducerBatch], now: float, now_ms: int) -> None:
-        settings = self._settings
-        request = produce_request(batches, settings)
-        payload = request.payload_bytes
-        request.done = self._answered
+        request = produce_request(batches, self._settings)
+        produce = request.produce
+        assert produce is not None
+        records = 0
+        for batch in batches:
+            records += batch.count
+        request.done = self._done
         self.requests_sent += 1
         self.batches_sent += len(batches)
         costs = self._costs
-        self.application_s += request.record_count * costs.producer_per_record_s
-        work_s = costs.producer_request_s + costs.producer_per_byte_s * payload
+        self.application_s += records * costs.producer_per_record_s
+        work_s = costs.producer_request_s + costs.producer_per_byte_s * produce.payload_bytes
         at = now
         if work_s > 0.0:
-            begin = now if now > self._busy_until else self._busy_until
+            thread = self._thread
+            begin = now if now > thread.busy_until else thread.busy_until
             at = self._host.compute(begin, work_s)
             self.busy_s += work_s
-            self._busy_until = at
+            thread.busy_until = at
         self._client.write_at_ms(state, request, now, now_ms, at)
 
     def _expire(self, now: float, now_ms: int) -> bool:
@@ -340,9 +338,10 @@ class Sender:
     # -- answers
 
     def _answered(self, request: Request) -> None:
-        assert isinstance(request, SentProduce)
+        produce = request.produce
+        assert produce is not None
         now_ms = self._now_ms  # callbacks run within a pass
-        batches = request.batches
+        batches: list[ProducerBatch] = request.context
         failed = request.failed
         if failed != NONE or not request.expects_response:
             if len(batches) > 1:
@@ -352,7 +351,7 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] = []
-        for batch, partition in zip(batches, request.partitions, strict=True):
+        for batch, partition in zip(batches, produce.partitions, strict=True):
             error = partition.error
             if error == NONE:
                 self._succeeded(batch)
@@ -361,7 +360,7 @@ class Sender:
             if partition.leader_hint >= 0 and self._settings.uses_hints and error in _WITH_LEADER:
                 hints.append((partition.tp, partition.leader_hint, partition.leader_epoch_hint))
         if hints:
-            learned = self._metadata.update_leaders(hints)
+            learned = self._client.metadata.update_leaders(hints)
             if learned:
                 self._client.note_learned([tp.name for tp in learned], request.cause)
 
@@ -387,6 +386,7 @@ class Sender:
             queue.muted = False
 
     def _complete_with_error(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
+        self._quiet_until_ms = 0
         accumulator = self._accumulator
         idempotence = self._idempotence
         if error == MESSAGE_TOO_LARGE and batch.count > 1 and batch.outcome == UNDECIDED:
@@ -407,7 +407,7 @@ class Sender:
             # After exhausted retries the broker may have the batch: its sequence is not given again.
             self._fail(batch, error, batch.attempts < self._settings.retries)
         if error in INVALID_METADATA:
-            self._metadata.request_update()
+            self._client.metadata.request_update()
 
     def _fail(self, batch: ProducerBatch, error: int, adjust: bool) -> None:
         if batch.outcome != UNDECIDED:

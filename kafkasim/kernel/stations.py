@@ -125,7 +125,7 @@ class PoolStation:
 class Job:
     """What a :class:`WorkerPool` works on; requests derive from it.
 
-    Defaults stand in the class: a job is made for every request, and most of them stay.
+    Defaults stand in the class; a job that is made in large numbers sets its own.
     """
 
     arrived_at: float = 0.0
@@ -165,6 +165,7 @@ class WorkerPool:
         self._scheduler = scheduler
         self._begin = begin
         self._finish = finish
+        self._on_completion: Callable[[Job], None] = self._complete  # a bound method is made once, not for every job
         self._queue: deque[Job] = deque()
         self._occupied: int = 0
         self._expected: int = 0
@@ -194,12 +195,13 @@ class WorkerPool:
             # _start, in line: nearly every request begins here.
             self._occupied += 1
             job.started_at = at
-            service_s = self._begin(job) + self.wake_up_s
+            begin = self._begin
+            service_s = begin(job) + self.wake_up_s
             if self._paused_s > 0.0:
                 job.pool_paused_s = self._paused_s
                 if at < self._resumes_at:
                     at = self._resumes_at
-            scheduler.call_at(at + service_s, self._complete, job)
+            scheduler.call_at(at + service_s, self._on_completion, job)
             return
         if self._occupied >= self.workers:
             self._reclaim(scheduler.now)
@@ -252,12 +254,13 @@ class WorkerPool:
         self._occupied += 1
         job.started_at = at
         self.waiting_s += at - job.arrived_at
-        service_s = self._begin(job) + wake_up_s
+        begin = self._begin
+        service_s = begin(job) + wake_up_s
         if self._paused_s > 0.0:
             job.pool_paused_s = self._paused_s
             if at < self._resumes_at:
                 at = self._resumes_at
-        self._scheduler.call_at(at + service_s, self._complete, job)
+        self._scheduler.call_at(at + service_s, self._on_completion, job)
 
     def _complete(self, job: Job) -> None:
         if job.pool_generation != self.generation:
@@ -267,11 +270,12 @@ class WorkerPool:
         if self._paused_s > 0.0 and job.pool_paused_s < self._paused_s:
             left_s = self._paused_s - job.pool_paused_s
             job.pool_paused_s = self._paused_s
-            scheduler.call_at(now + left_s, self._complete, job)
+            scheduler.call_at(now + left_s, self._on_completion, job)
             return
-        extra_s = self._finish(job)
+        finish = self._finish
+        extra_s = finish(job)
         if extra_s < 0.0:
-            scheduler.call_at(now - extra_s, self._complete, job)
+            scheduler.call_at(now - extra_s, self._on_completion, job)
             return
         if job.pool_generation != self.generation:
             return

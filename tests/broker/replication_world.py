@@ -13,7 +13,7 @@ from kafkasim.connection import Connection, ConnectionOwner, Directory
 from kafkasim.hosts import Disk, Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network
-from kafkasim.protocol import ProducePartition, ProduceRequest, RecordBatch, TopicPartition
+from kafkasim.protocol import PRODUCE, ProducePartition, ProduceRequestData, RecordBatch, Request, TopicPartition
 
 
 class Monitor(BrokerMonitor):
@@ -157,7 +157,9 @@ class Wire(ConnectionOwner):
 
     def produce(self, at, tp, first=0, count=10, acks=-1, producer_id=-1, sequence=-1, size=1000, timeout=30.0):
         batch = RecordBatch(0, first, count, size, at, at, producer_id, 0, sequence)
-        request = ProduceRequest(size + 60, [ProducePartition(tp, batch)], acks, timeout)
+        data = ProduceRequestData([ProducePartition(tp, batch)], size, acks, timeout)
+        request = Request(PRODUCE, size + 60, produce=data)
+        request.expects_response = acks != 0
         self.world.env.call_at(at, lambda _: self.connection.send(request, at))
         return request
 

@@ -29,7 +29,7 @@ def test_acks_all_is_answered_after_the_followers_next_fetch():
     all_, one = wire.produce(1.0, tp), None
     world.env.run(until=1.1)
     answered, request = wire.answers[0]
-    assert request is all_ and request.partitions[0].error == NONE
+    assert request is all_ and request.produce.partitions[0].error == NONE
     leader = world.nodes[1].partition(tp)
     # One way to the leader, data to the follower, its next fetch back, the answer: four one-way latencies at least.
     assert 1.0 + 4 * 100e-6 < answered < 1.0 + 0.002
@@ -96,7 +96,7 @@ def test_a_dead_follower_holds_the_high_watermark_until_it_leaves_the_isr():
     world.nodes[1].replicas.advance(leader, world.env.now)
     assert leader.high_watermark == 10
     world.env.run(until=5.1)
-    assert wire.answers[0][1].partitions[0].error == NONE
+    assert wire.answers[0][1].produce.partitions[0].error == NONE
 
 
 def test_the_gate_of_3_7_freezes_the_high_watermark_below_min_isr():
@@ -112,8 +112,8 @@ def test_the_gate_of_3_7_freezes_the_high_watermark_below_min_isr():
         world.nodes[2].fetchers[1].shut_down()
         world.nodes[3].fetchers[1].shut_down()
         world.env.run(until=2.0)
-        assert all_.partitions[0].error == NOT_ENOUGH_REPLICAS
-        assert one.partitions[0].error == NONE
+        assert all_.produce.partitions[0].error == NOT_ENOUGH_REPLICAS
+        assert one.produce.partitions[0].error == NONE
         assert leader.high_watermark == high_watermark, gated
 
 
@@ -124,7 +124,7 @@ def test_a_parked_produce_times_out_and_keeps_its_data():
     wire = Wire(world, 1)
     request = wire.produce(1.0, tp, timeout=2.0)
     world.env.run(until=4.0)
-    assert request.partitions[0].error == REQUEST_TIMED_OUT
+    assert request.produce.partitions[0].error == REQUEST_TIMED_OUT
     assert wire.answers[0][0] == pytest.approx(3.0, abs=0.001)
     assert world.nodes[1].partition(tp).log.log_end_offset == 10
 
@@ -138,7 +138,7 @@ def test_sequences_are_checked_and_duplicates_answered_without_append():
     gap = wire.produce(1.2, tp, producer_id=7, sequence=20)
     good = wire.produce(1.3, tp, producer_id=7, sequence=10)
     world.env.run(until=2.0)
-    assert [r.partitions[0].error for r in (first, again, gap, good)] == [
+    assert [r.produce.partitions[0].error for r in (first, again, gap, good)] == [
         NONE,
         NONE,
         OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -173,7 +173,7 @@ def test_a_diverging_tail_is_cut_by_epoch():
     world.nodes[2].fetchers[1].shut_down()
     lost = wire.produce(2.0, tp, first=10, acks=1)
     world.env.run(until=2.5)
-    assert lost.partitions[0].error == NONE
+    assert lost.produce.partitions[0].error == NONE
     world.nodes[2].lead(tp, 1, (1, 2), (2,))
     other = Wire(world, 2)
     other.produce(2.6, tp, first=20)

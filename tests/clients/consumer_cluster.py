@@ -37,7 +37,6 @@ from kafkasim.protocol import (
     REQUEST_TIMED_OUT,
     SYNC_GROUP,
     FetchPartition,
-    FetchRequest,
     RecordBatch,
     Request,
     TopicPartition,
@@ -124,7 +123,7 @@ class Broker(Server):
         self.connections: list[Connection] = []
         self.requests: list[tuple[float, int, Request]] = []
         self.sizes: list[int] = []
-        self.parked: list[FetchRequest] = []
+        self.parked: list[Request] = []
         self.store = MemoryStore(cluster, broker)
         self.coordinator = cluster.make_coordinator(self.store)
 
@@ -187,7 +186,6 @@ class Broker(Server):
             handler(request, self.respond)
             return
         if request.api == FETCH:
-            assert isinstance(request, FetchRequest)
             self._fetch(request)
             return
         request.response_bytes = 100
@@ -206,28 +204,28 @@ class Broker(Server):
             assert request.api == API_VERSIONS
         self.respond(request)
 
-    def _fetch(self, request: FetchRequest) -> None:
+    def _fetch(self, request: Request) -> None:
         if self._read(request):
             self._answer(request)
             return
         self.parked.append(request)
         scheduler = self.cluster.scheduler
-        scheduler.call_at(scheduler.now + request.max_wait_s, self._expire, request)
+        scheduler.call_at(scheduler.now + request.fetch.max_wait_s, self._expire, request)
 
-    def _expire(self, request: FetchRequest) -> None:
+    def _expire(self, request: Request) -> None:
         if request in self.parked:
             self.parked.remove(request)
             self._answer(request)
 
-    def _answer(self, request: FetchRequest) -> None:
-        request.response_bytes = 21 + sum(55 + part.bytes for part in request.answered)
+    def _answer(self, request: Request) -> None:
+        request.response_bytes = 21 + sum(55 + part.bytes for part in request.fetch.answered)
         self.respond(request)
 
-    def _read(self, request: FetchRequest) -> bool:
+    def _read(self, request: Request) -> bool:
         """Fill in the answer; True if there is something to say."""
-        request.answered = []
-        budget = request.max_bytes
-        for part in request.session.values():
+        request.fetch.answered = []
+        budget = request.fetch.max_bytes
+        for part in request.fetch.session.values():
             part.bytes = 0
             part.batches = []
             part.error = self.cluster.check(self.id, part.tp, part.current_leader_epoch)
@@ -235,16 +233,16 @@ class Broker(Server):
             if part.error != NONE:
                 if part.error in self.cluster.hinted:
                     part.leader_hint, part.leader_epoch_hint = self.cluster.leaders[part.tp.index]
-                request.answered.append(part)
+                request.fetch.answered.append(part)
             else:
                 budget -= self._read_partition(part, budget, request)
-        return bool(request.answered)
+        return bool(request.fetch.answered)
 
-    def _read_partition(self, part: FetchPartition, budget: int, request: FetchRequest) -> int:
+    def _read_partition(self, part: FetchPartition, budget: int, request: Request) -> int:
         log = self.cluster.logs[part.tp.index]
         if part.fetch_offset > end_of(log):
             part.error = OFFSET_OUT_OF_RANGE
-            request.answered.append(part)
+            request.fetch.answered.append(part)
             return 0
         start = len(log)
         while start > 0 and log[start - 1].base_offset + log[start - 1].count > part.fetch_offset:
@@ -256,7 +254,7 @@ class Broker(Server):
             part.bytes += batch.size_bytes
         if part.batches:
             part.high_watermark = end_of(log)
-            request.answered.append(part)
+            request.fetch.answered.append(part)
         return part.bytes
 
     def woken(self) -> None:

@@ -60,7 +60,7 @@ class PlainBroker(Server):
         elif request.api == INIT_PRODUCER_ID:
             request.reply = (1000, 0)
         elif request.api == PRODUCE:
-            for part in request.partitions:
+            for part in request.produce.partitions:
                 part.error = cluster.append(self.number, part)
                 if part.error == 6 and cluster.hints:
                     part.leader_hint = cluster.leaders[part.tp.index]

@@ -12,12 +12,12 @@ from kafkasim.protocol import (
     NONE,
     NOT_LEADER_OR_FOLLOWER,
     OFFSET_FOR_LEADER_EPOCH,
-    FetchRequest,
+    FetchRequestData,
 )
 
 
-def fetches(cluster: Cluster, broker: int = 1) -> list[tuple[float, FetchRequest]]:
-    return [(t, r) for t, api, r in cluster.brokers[broker].requests if api == FETCH and isinstance(r, FetchRequest)]
+def fetches(cluster: Cluster, broker: int = 1) -> list[tuple[float, FetchRequestData]]:
+    return [(t, r.fetch) for t, api, r in cluster.brokers[broker].requests if r.fetch is not None]
 
 
 def test_assigned_partitions_need_no_coordinator() -> None:
@@ -80,7 +80,8 @@ def test_the_next_fetch_leaves_before_the_records_are_returned() -> None:
     cluster.consumer(group=None, assigned=[tp], processing_s=0.01)
     cluster.run(0.5)
     returned = cluster.recorder.deliveries[0][4]
-    later = [r.sent_at for _, r in fetches(cluster) if r.sent_at >= returned - 1e-9]
+    sent = [request.sent_at for _, api, request in cluster.brokers[1].requests if api == FETCH]
+    later = [at for at in sent if at >= returned - 1e-9]
     assert abs(later[0] - returned) < 1e-6  # although processing lasts a second
 
 

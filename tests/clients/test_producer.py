@@ -63,7 +63,7 @@ def test_a_cold_start_asks_in_kafkas_order() -> None:
     first = produced(cluster)[0]
     assert API_VERSIONS in [row[2].api for row in cluster.seen if row[1] == first[1] and row[0] < first[0]]
     assert 0.003 < cluster.acknowledgements[0][0] < 0.03
-    assert produced(cluster)[0][2].partitions[0].batch.base_sequence == 0
+    assert produced(cluster)[0][2].produce.partitions[0].batch.base_sequence == 0
 
 
 def test_without_idempotence_no_producer_id_is_asked_for() -> None:
@@ -72,8 +72,8 @@ def test_without_idempotence_no_producer_id_is_asked_for() -> None:
     cluster.scheduler.run_until(0.2)
     assert INIT_PRODUCER_ID not in [row[2].api for row in cluster.seen]
     first = produced(cluster)[0][2]
-    assert first.partitions[0].batch.base_sequence == -1
-    assert first.acks == 1  # the default before 3.0
+    assert first.produce.partitions[0].batch.base_sequence == -1
+    assert first.produce.acks == 1  # the default before 3.0
 
 
 def test_a_crash_loses_and_doubles_nothing() -> None:
@@ -187,7 +187,7 @@ def test_drain_index_before_3_3_is_common_to_all_nodes() -> None:
         config = {"linger.ms": 2, "max.in.flight.requests.per.connection": 1, "acks": "1", "enable.idempotence": False}
         cluster.producer(paced(9000.0, placement=ROUND), config, version)
         cluster.scheduler.run_until(0.5)
-        return [part.tp.partition for row in produced(cluster) if row[1] == 1 for part in row[2].partitions]
+        return [part.tp.partition for row in produced(cluster) if row[1] == 1 for part in row[2].produce.partitions]
 
     assert order((3, 9, 1)) != order((3, 2, 3))
     assert set(order((3, 2, 3))) == {0, 3}

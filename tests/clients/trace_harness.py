@@ -232,7 +232,7 @@ class FakeCluster(Directory):
         rows = [
             [p.tp.partition, p.batch.count, p.batch.size_bytes, p.batch.base_sequence, p.batch.first,
              p.batch.producer_epoch]
-            for p in request.partitions
+            for p in request.produce.partitions
         ]  # fmt: skip
         self.requests.append([self.now_ms(), node, rows, request.size_bytes])
 
@@ -249,11 +249,11 @@ class FakeCluster(Directory):
             if rule.get("node") not in (None, node.node):
                 continue
             if kind == "req_error" and rule["req"] <= order < rule["req"] + rule.get("count", 1):
-                for part in request.partitions:
+                for part in request.produce.partitions:
                     if rule.get("p") is None or rule["p"] == part.tp.partition:
                         errors.setdefault(part.tp.partition, (ERRORS[rule["error"]], rule.get("append", False)))
             elif kind == "window_error" and rule["from"] <= now_ms < rule["to"]:
-                for part in request.partitions:
+                for part in request.produce.partitions:
                     if rule.get("p") is not None and rule["p"] != part.tp.partition:
                         continue
                     if part.batch.count >= (rule.get("min_records") or 0):
@@ -266,10 +266,10 @@ class FakeCluster(Directory):
                 result = None
             elif kind == "req_throttle" and rule["req"] == order:
                 request.throttle_ms = rule["ms"]
-        for part in request.partitions:
+        for part in request.produce.partitions:
             if append_only is False:
                 continue
-            self.append(node, part, errors.get(part.tp.partition), request.acks)
+            self.append(node, part, errors.get(part.tp.partition), request.produce.acks)
         return result
 
     def append(self, node: FakeNode, part: ProducePartition, scripted: tuple[int, bool] | None, acks: int) -> None:
