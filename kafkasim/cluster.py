@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafkasim.applications import make_member, make_producer
+from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
-from kafkasim.collectors import Board, BrokerCollector, ClientCollector
+from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.environment import Environment

@@ -16,6 +16,7 @@ if not PACKAGE.is_dir():
 FLOORS = [
     ["kernel", "metrics", "scenario"],
     ["results", "hosts"],
+    ["links"],
     ["network"],
     ["protocol"],
     ["connection", "messages", "topics", "group_sizes"],
@@ -23,6 +24,7 @@ FLOORS = [
     ["clients"],
     ["controller"],
     ["broker"],
+    ["board"],
     ["collectors"],
     ["waiting", "placing", "applications"],
     ["books"],
@@ -36,6 +38,7 @@ FLOORS = [
 """From the ground up: a room imports its own modules and those of lower floors, nothing beside or above it."""
 
 TYPES_ONLY = {
+    ("links", "network"): "a transmission belongs to its channel",
     ("protocol", "connection"): "a request knows the connection that it travels on",
     ("applications", "cluster"): "parts of the building of a cluster that would make its file too long",
     ("waiting", "cluster"): "reads a cluster that is handed to it",

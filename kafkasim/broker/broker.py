@@ -13,6 +13,7 @@ from typing import Any
 from simpy.events import Event
 
 from kafkasim.broker.apis import Apis
+from kafkasim.broker.duties import Duties
 from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
 from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher
 from kafkasim.broker.group_coordinator import GroupCoordinator
@@ -21,7 +22,7 @@ from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.partition import Partition
 from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.socket_server import SocketServer
@@ -104,6 +105,7 @@ class Broker:
         self.replicas.server = self.server
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
+        self.duties = Duties(self.life, self.replicas, self.isr_manager, config)
         self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata)
         self._fetcher_events = FetcherEvents(broker_id, monitor, timeline)
         self._new_process()
@@ -238,7 +240,7 @@ class Broker:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
                 self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.open = True
-        self._begin_duties()
+        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self._life}"))
 
     # ---- life and death
 
@@ -336,7 +338,7 @@ class Broker:
         if life != self._life:
             return
         self.server.open = True
-        self._begin_duties()
+        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self._life}"))
 
     def _recover_logs(self) -> float:
         """Every segment that was not flushed is read again and validated; returns when that is done (s)."""
@@ -347,45 +349,6 @@ class Broker:
             float(self.costs.produce_per_byte_s) * unflushed / int(self.config["num.recovery.threads.per.data.dir"])
         )
         return max(read_at, now + validate_s)
-
-    # ---- periodic duties
-
-    def _begin_duties(self) -> None:
-        draws = self._streams.stream(f"{self.actor}/duties/{self._life}")
-        lag_check_s = self.config["replica.lag.time.max.ms"] / 2000.0
-        checkpoint_s = self.config["replica.high.watermark.checkpoint.interval.ms"] / 1000.0
-        now = self.env.now
-        self._duty(now + draws.uniform() * lag_check_s, lag_check_s, self._shrink)
-        self._duty(now + draws.uniform() * checkpoint_s, checkpoint_s, self._checkpoint)
-
-    def _duty(self, phase: float, period: float, work: Any) -> None:
-        self.env.process(self._repeat(phase, period, work, self._life))
-
-    def _repeat(self, phase: float, period: float, work: Any, life: int) -> Generator[Event, Any, None]:
-        k = 0
-        while True:
-            # Fixed rate: what a stop of the process has missed is made up for at once.
-            yield self.env.at(max(phase + k * period, self.env.now))
-            while self.env.now < self.life.stopped_until:
-                yield self.env.at(self.life.stopped_until)
-            if life != self._life:
-                return
-            work()
-            k += 1
-
-    def _shrink(self) -> None:
-        """``isr-expiration``: followers that are behind and have not been caught up leave the ISR."""
-        now = self.env.now
-        for partition in self.replicas.partitions.values():
-            if partition.role == LEADER and not partition.pending_isr:
-                late = partition.lagging(now, self.replicas.lag_time_max_s)
-                if late:
-                    isr = tuple(b for b in partition.in_sync_replicas if b not in late)
-                    self.isr_manager.propose(partition, isr, partition.epoch_cause)
-
-    def _checkpoint(self) -> None:
-        for partition in self.replicas.partitions.values():
-            partition.checkpointed_high_watermark = partition.high_watermark
 
     # ---- wiring
 

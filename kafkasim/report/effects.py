@@ -53,6 +53,7 @@ class Effects:
             "leader_elected": self._elections,
             "isr_changed": self._isr_changes,
             "starting": self._starts,
+            "resumed": self._resumptions,
             "start_failed": self._failed_starts,
             "registered": self._registrations,
             "metadata_learned": self._learned,
@@ -77,6 +78,11 @@ class Effects:
 
     def _after(self, moment: Moment) -> str:
         return words.seconds(moment.time_s - self.fault.at_s)
+
+    def _resumptions(self, moments: list[Moment]) -> list[Told]:
+        return [
+            (moment.time_s, f"{moment.actor} went on, {self._after(moment)} later.", moment.id) for moment in moments
+        ]
 
     def _resets(self, moments: list[Moment]) -> list[Told]:
         first = moments[0]

@@ -118,13 +118,23 @@ def _event(reading: Reading, fault: Fault, owners: list[Fault | None]) -> Paragr
     return paragraph
 
 
+_OPENINGS = {
+    "crash": "{target} was killed.",
+    "freeze": "{target} was stopped; its sockets stayed open, so that nobody was told.",
+    "power_loss": "the machine of {target} lost its power; nobody was told.",
+    "partition": "the links between {target} were cut.",
+    "latency": "the links between {target} got slower.",
+    "loss": "the links between {target} began to lose packets.",
+    "elect_preferred_leaders": "the preferred leaders of {target} partitions were asked for.",
+}
+"""How an event begins, by its verb."""
+
+
 def _opening(fault: Fault) -> str:
-    target = fault.target
-    if fault.event == "crash":
-        return f"{target} was killed."
-    if fault.event == "elect_preferred_leaders":
-        return f"the preferred leaders of {target or 'all'} partitions were asked for."
-    return f"the event began: {fault.title}."
+    opening = _OPENINGS.get(fault.event)
+    if opening is None:
+        return f"the event began: {fault.title}."
+    return opening.replace("{target}", fault.target or "all")
 
 
 def _unexplained(reading: Reading) -> Paragraph:

@@ -193,12 +193,12 @@ def test_jmx_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize("text", ["broker 1", "zookeeper 2", "leader of T-0", "controller", "zookeeper leader",
-                                  "random broker", "leader of a-b-12"])  # fmt: skip
+                                  "random broker", "leader of a-b-12", "rack b"])  # fmt: skip
 def test_targets_read_back(text: str) -> None:
     assert str(parse_target(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "broker", "broker x", "broker -1", "leader", "leader of T", "rack b", "Broker 1"])
+@pytest.mark.parametrize("text", ["", "broker", "broker x", "broker -1", "leader", "leader of T", "rack", "Broker 1"])
 def test_targets_that_are_none(text: str) -> None:
     with pytest.raises(ValueError):
         parse_target(text)

@@ -5,6 +5,8 @@ Each test names the rule that it would miss; every number is a timer of the prot
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.faults.laboratory import run
@@ -70,7 +72,7 @@ def test_a_restart_inside_the_old_session_fails_until_the_session_has_ended():
     assert expired < registered < expired + START_UP_S + 5.0 + 1.0
     # the tries are a supervisor's pause and a start-up apart
     tries = [row.time_s for row in killed.of("starting")]
-    assert all(later - earlier > START_UP_S + 5.0 for earlier, later in zip(tries, tries[1:], strict=False))
+    assert all(later - earlier > START_UP_S + 5.0 for earlier, later in pairwise(tries))
 
 
 def test_all_brokers_restarted_at_once_cost_a_session_time_out_too():

@@ -1,0 +1,67 @@
+"""What a broker does by the clock: the ISR's check, the checkpoint of high watermarks (KafkaScheduler).
+
+Each duty runs at a fixed rate from a drawn phase: what a stop of the process has missed is made up for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.partition import LEADER
+from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.hosts.life import Life
+from kafkasim.kernel.streams import Stream
+
+
+class Duty:
+    """``work()`` every ``period_s`` from ``phase_s`` on, as long as the process lives."""
+
+    def __init__(self, life: Life, phase_s: float, period_s: float, work: Callable[[], None]) -> None:
+        self._life = life
+        self._phase_s = phase_s
+        self._period_s = period_s
+        self._work = work
+        self._plan(0)
+
+    def _plan(self, count: int) -> None:
+        self._life.plan(max(self._phase_s + count * self._period_s, self._life.now), self._run, count)
+
+    def _run(self, count: int) -> None:
+        self._work()
+        self._plan(count + 1)
+
+
+class Duties:
+    """The duties of one broker."""
+
+    def __init__(
+        self, life: Life, replicas: ReplicaManager, isr_manager: IsrManager, config: Mapping[str, Any]
+    ) -> None:
+        self._life = life
+        self._replicas = replicas
+        self._isr_manager = isr_manager
+        self._lag_check_s = config["replica.lag.time.max.ms"] / 2000.0
+        self._checkpoint_s = config["replica.high.watermark.checkpoint.interval.ms"] / 1000.0
+
+    def begin(self, draws: Stream) -> None:
+        """The process is up: every duty at a phase of its own."""
+        now = self._life.now
+        for period_s, work in ((self._lag_check_s, self._shrink), (self._checkpoint_s, self._checkpoint)):
+            Duty(self._life, now + draws.uniform() * period_s, period_s, work)
+
+    def _shrink(self) -> None:
+        """``isr-expiration``: followers that are behind and have not been caught up leave the ISR."""
+        now = self._life.now
+        replicas = self._replicas
+        for partition in replicas.partitions.values():
+            if partition.role == LEADER and not partition.pending_isr:
+                late = partition.lagging(now, replicas.lag_time_max_s)
+                if late:
+                    isr = tuple(b for b in partition.in_sync_replicas if b not in late)
+                    self._isr_manager.propose(partition, isr, partition.epoch_cause)
+
+    def _checkpoint(self) -> None:
+        for partition in self._replicas.partitions.values():
+            partition.checkpointed_high_watermark = partition.high_watermark
