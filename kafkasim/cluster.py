@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafkasim.applications import make_member, make_producer
+from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
-from kafkasim.collectors import Board, BrokerCollector, ClientCollector
+from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.environment import Environment
@@ -186,7 +187,7 @@ class Cluster(Directory):
             self.brokers[broker_id] = Broker(
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
-                self.topics, self.broker_collector, self.timeline,
+                self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:
@@ -203,7 +204,9 @@ class Cluster(Directory):
         ensemble.put("/log_dir_event_notification", None)
         ensemble.put("/controller_epoch", INITIAL_CONTROLLER_EPOCH)
         for name in self.topics.names():
-            partitions = self.topics.partitions(name)
+            partitions = self.topics.initial(name)
+            if not partitions:
+                continue
             ensemble.put(f"/brokers/topics/{name}", {tp.partition: states[tp.index].replicas for tp in partitions})
             ensemble.put(f"/brokers/topics/{name}/partitions", None)
             for tp in partitions:
@@ -212,6 +215,10 @@ class Cluster(Directory):
                 ensemble.put(base, None)
                 data = (state.leader, state.leader_epoch, state.isr, state.controller_epoch)
                 ensemble.put(f"{base}/state", data)
+        if any(len(self.topics.initial(name)) < len(self.topics.partitions(name)) for name in self.topics.names()):
+            # What topics are created with: their configs have a place.
+            ensemble.put("/config", None)
+            ensemble.put("/config/topics", None)
         epochs: dict[int, int] = {}
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
@@ -227,7 +234,6 @@ class Cluster(Directory):
             broker = self.brokers[broker_id]
             for partition in broker.replicas.partitions.values():
                 self.board.replicas[partition.tp.index].append(partition)
-                self.board.factor[partition.tp.index] = len(states[partition.tp.index].replicas)
         for broker_id in self.broker_ids:
             self.brokers[broker_id].settle_roles(states, live, initial)
         for broker_id in self.broker_ids:
@@ -237,8 +243,10 @@ class Cluster(Directory):
             )
             for path, kind in broker.controller.settled_watches():
                 broker.zookeeper.watch_settled(path, kind == "children")
-        for tp in self.topics.all():
-            self.board.refresh(tp.index)
+        for index, state in states.items():
+            self.board.settle(index, len(state.replicas))
+            if self.topics.is_internal(state.tp.topic):
+                self.board.written[index] = None
 
     # ---- clients
 
@@ -284,11 +292,7 @@ class Cluster(Directory):
 
     def whole(self) -> bool:
         """Whether every partition has a leader that lives and its full ISR there."""
-        board = self.board
-        for index, factor in enumerate(board.factor):
-            if board.leaders[index] < 0 or board.isr_size[index] < factor:
-                return False
-        return True
+        return self.board.not_whole == 0
 
     def offline_partitions(self) -> int:
         """OfflinePartitionsCount as the active controller reports it (0 without one)."""

@@ -10,8 +10,9 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.board import Board
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.metrics.availability import Availability, AvailabilityBook
@@ -94,40 +95,6 @@ class WaitingTimes:
         raise NotImplementedError
 
 
-class Board:
-    """The replicas and the leader of every partition, as things stand (not as anybody believes)."""
-
-    def __init__(self, topics: Topics) -> None:
-        count = len(topics)
-        self.topics = topics
-        self.leaders: list[int] = [-1] * count
-        self.replicas: list[list[Partition]] = [[] for _ in range(count)]
-        self.factor: list[int] = [0] * count
-        self.isr_size: list[int] = [0] * count
-        self.version: int = 0
-
-    def leader_of(self, index: int) -> Partition | None:
-        """The replica that leads now, of the newest epoch; None when no process does."""
-        best: Partition | None = None
-        for partition in self.replicas[index]:
-            if partition.role == LEADER and (best is None or partition.leader_epoch > best.leader_epoch):
-                best = partition
-        return best
-
-    def under_replicated_at_leaders(self) -> int:
-        """UnderReplicatedPartitions, summed over live leaders: partitions whose ISR there is not full."""
-        return sum(
-            1 for index, factor in enumerate(self.factor) if self.leaders[index] >= 0 and self.isr_size[index] < factor
-        )
-
-    def refresh(self, index: int) -> None:
-        """Look again at a partition's leader and ISR."""
-        leader = self.leader_of(index)
-        self.version += 1
-        self.leaders[index] = -1 if leader is None else leader.broker_id
-        self.isr_size[index] = 0 if leader is None else len(leader.in_sync_replicas)
-
-
 class BrokerCollector(BrokerMonitor):
     """Counts what brokers append, commit, cut and read out."""
 
@@ -167,6 +134,7 @@ class BrokerCollector(BrokerMonitor):
             self.unanswered.pop((batch.stream, batch.first), None)
         counter = self._records_in[index].get(broker_id)
         if counter is None:
+            self.board.written[index] = None
             topic = partition.tp.topic
             counter = self._records_in[index][broker_id] = self._series.traffic(
                 "records_in_per_s", topic, None, broker_id
@@ -254,6 +222,24 @@ class BrokerCollector(BrokerMonitor):
                 replica.log.trim(trimmed)
                 if replica.log.trimmed_offset != trimmed:
                     raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
+
+    def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has been given a replica that it did not have."""
+        self.board.add(partition)
+
+    def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has deleted a replica; with the last copy its records are gone as if by retention."""
+        index = partition.tp.index
+        self.board.remove(partition)
+        if self._led[index] is partition:
+            self._led[index] = None
+        if not self.board.replicas[index]:
+            for batch in partition.log.batches:
+                if batch.stream >= 0:
+                    self._ledger.streams[batch.stream].expire(batch.first, batch.first + batch.count)
+            end = partition.log.log_end_offset
+            tp = partition.tp
+            self._ledger.scan_log(tp.topic, tp.partition, [], end, partition.high_watermark, False, {}, end)
 
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kafkasim.messages import MetadataReply, PartitionState, UpdateMetadataBody
+from kafkasim.messages import LEADER_DURING_DELETE, MetadataReply, PartitionState, UpdateMetadataBody
 from kafkasim.protocol import TopicPartition
 from kafkasim.topics import Topics
 
@@ -34,6 +34,10 @@ class MetadataCache:
         self.controller_id = body.controller_id
         for state in body.partitions:
             index = state.tp.index
+            if state.leader == LEADER_DURING_DELETE:
+                self._states.pop(index, None)
+                self._causes.pop(index, None)
+                continue
             known = self._states.get(index)
             if known is None or known.leader != state.leader or known.leader_epoch != state.leader_epoch:
                 self._causes[index] = body.causes.get(index, body.cause)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, InternalAppend, InternalWaiting, Partition, Waiting
+from kafkasim.broker.partition import LEADER, NO_ROLE, InternalAppend, InternalWaiting, Partition, Waiting
 from kafkasim.broker.purgatory import Purgatory
 from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
@@ -32,6 +32,7 @@ from kafkasim.protocol import (
     OFFSET_OUT_OF_RANGE,
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
+    UNKNOWN_TOPIC_OR_PARTITION,
     FetchPartition,
     FetchRequest,
     ProducePartition,
@@ -264,6 +265,9 @@ class ReplicaManager:
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER
+        if item.tp.index not in self.partitions and not self.listener.knows(item.tp):
+            item.error = UNKNOWN_TOPIC_OR_PARTITION
+            return
         if self.hints:
             item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
 
@@ -393,6 +397,12 @@ class ReplicaManager:
                 if session.parked is not None:
                     self._try_parked(session, now)
 
+    def delete(self, partition: Partition, now: float) -> None:
+        """The replica is deleted: whoever waits for it or reads it is told that it is not here."""
+        self.partitions.pop(partition.tp.index, None)
+        partition.role = NO_ROLE
+        self.fail_waiting(partition, now)
+
     # ---- fetch
 
     def handle_fetch(self, request: FetchRequest) -> float:
@@ -466,7 +476,8 @@ class ReplicaManager:
                 entry.active = False
                 entry.partition.sessions.remove(entry)
             if partition is None:
-                fetch.error = NOT_LEADER_OR_FOLLOWER
+                known = self.listener.knows(fetch.tp)
+                fetch.error = NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION
                 return
             entry = SessionPartition(session, fetch, partition)
             session.partitions[index] = entry
@@ -565,6 +576,12 @@ class ReplicaManager:
             if fetch.current_leader_epoch > partition.leader_epoch:
                 return UNKNOWN_LEADER_EPOCH
         if partition.role != LEADER:
+            if (
+                partition.role == NO_ROLE
+                and fetch.tp.index not in self.partitions
+                and not self.listener.knows(fetch.tp)
+            ):
+                return UNKNOWN_TOPIC_OR_PARTITION
             self._hint(fetch)
             return NOT_LEADER_OR_FOLLOWER
         return NONE

@@ -19,9 +19,15 @@ from kafkasim.faults import targets
 from kafkasim.faults.crash import Crash
 from kafkasim.faults.elections import PreferredElection
 from kafkasim.faults.fault import Fault, NoEffect
+from kafkasim.faults.rolling import RollingRestart
+from kafkasim.faults.stop import Stop
+from kafkasim.faults.topics import AddPartitions, CreateTopic, DeleteTopic, Reassign
 from kafkasim.scenario.model import EventSpec
 
 LOOK_EVERY_S = 0.01
+_TOPIC_ORDERS = {
+    "create_topic": CreateTopic, "delete_topic": DeleteTopic, "add_partitions": AddPartitions, "reassign": Reassign,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -87,14 +93,25 @@ class EventSchedule:
             if not targets.is_up(cluster, process):
                 self._note(name, "fault", f"{spec.verb} without effect: it is down already")
                 continue
+            if spec.verb == "stop" and targets.is_stopping(cluster, process):
+                self._note(name, "fault", "stop without effect: it is stopping already")
+                continue
             role = "" if str(target) == name else f" ({target})"
             row = self._note(name, "fault", f"{spec.verb}{role}")
-            self._add(spec, row, Crash(cluster, process, spec.for_s, row))
+            kind = Stop if spec.verb == "stop" else Crash
+            self._add(spec, row, kind(cluster, process, spec.for_s, row))
 
     def _order(self, spec: EventSpec) -> None:
         """What an administrator asks the cluster for."""
+        if spec.order is not None:
+            row = self._note("administrator", spec.verb, ", ".join(spec.order.topics))
+            self._add(spec, row, _TOPIC_ORDERS[spec.verb](self._cluster, self._admin_host, spec, row))
+            return
         row = self._note("administrator", spec.verb, spec.partitions)
-        self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
+        if spec.verb == "rolling_restart":
+            self._add(spec, row, RollingRestart(self._cluster, spec.for_s, spec.pause_s, row))
+        else:
+            self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
 
     def _note(self, actor: str, event: str, detail: str) -> int:
         return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail)

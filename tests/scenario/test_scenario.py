@@ -198,7 +198,7 @@ def test_targets_read_back(text: str) -> None:
     assert str(parse_target(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "broker", "broker x", "broker -1", "leader", "leader of T", "rack b", "Broker 1"])
+@pytest.mark.parametrize("text", ["", "broker", "broker x", "broker -1", "leader", "leader of T", "rack", "Broker 1"])
 def test_targets_that_are_none(text: str) -> None:
     with pytest.raises(ValueError):
         parse_target(text)
