@@ -63,8 +63,8 @@ class Board:
             self.factor[index] = 0
         self.refresh(index)
 
-    def refresh(self, index: int) -> None:
-        """Look again at a partition's leader and ISR."""
+    def refresh(self, index: int) -> Partition | None:
+        """Look again at a partition's leader and ISR; returns the leader."""
         leader = self.leader_of(index)
         self.version += 1
         self.changed[index] = None
@@ -84,3 +84,4 @@ class Board:
         if short != self._under_replicated[index]:
             self._under_replicated[index] = short
             self.under_replicated += 1 if short else -1
+        return leader

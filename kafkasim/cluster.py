@@ -220,9 +220,13 @@ class Cluster(Directory):
             ensemble.put("/config", None)
             ensemble.put("/config/topics", None)
         epochs: dict[int, int] = {}
+        hosted: dict[int, list[PartitionState]] = {broker_id: [] for broker_id in self.broker_ids}
+        for state in states.values():
+            for replica in state.replicas:
+                hosted[replica].append(state)
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
-            broker.settle(pinned.get(f"broker {broker_id}"), 0, states)
+            broker.settle(pinned.get(f"broker {broker_id}"), 0, hosted[broker_id])
             path = f"/brokers/ids/{broker_id}"
             owner = broker.zookeeper.session_id
             broker.epoch = ensemble.put(path, {"rack": broker.host.rack}, owner)
@@ -235,7 +239,7 @@ class Cluster(Directory):
             for partition in broker.replicas.partitions.values():
                 self.board.replicas[partition.tp.index].append(partition)
         for broker_id in self.broker_ids:
-            self.brokers[broker_id].settle_roles(states, live, initial)
+            self.brokers[broker_id].settle_roles(states, hosted[broker_id], live, initial)
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
             broker.controller.start_settled(

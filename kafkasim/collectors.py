@@ -244,8 +244,7 @@ class BrokerCollector(BrokerMonitor):
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""
         index = partition.tp.index
-        self.board.refresh(index)
-        leader = self.board.leader_of(index)
+        leader = self.board.refresh(index)
         if leader is None or leader is self._led[index]:
             return
         before = self._led[index]

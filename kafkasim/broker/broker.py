@@ -218,21 +218,21 @@ class Broker:
 
     # ---- the settled start
 
-    def settle(self, session_server: int | None, epoch: int, states: dict[int, PartitionState]) -> None:
+    def settle(self, session_server: int | None, epoch: int, mine: list[PartitionState]) -> None:
         """At t = 0 the broker is up: registered, its replicas in their roles, its port open."""
         self.up = True
         self.registered = True
         self.epoch = epoch
         self.zookeeper.attach_settled(session_server)
-        for state in states.values():
-            if self.id in state.replicas:
-                self.replicas.partitions[state.tp.index] = self._new_partition(state)
+        for state in mine:
+            self.replicas.partitions[state.tp.index] = self._new_partition(state)
 
-    def settle_roles(self, states: dict[int, PartitionState], live: frozenset[int], controller_id: int) -> None:
+    def settle_roles(
+        self, states: dict[int, PartitionState], mine: list[PartitionState], live: frozenset[int], controller_id: int
+    ) -> None:
         """Roles and metadata of the settled start, once every broker's server exists."""
-        self.metadata.settle(states.values(), live, controller_id)
+        self.metadata.settle(states, live, controller_id)
         self.replicas.live = live
-        mine = [state for state in states.values() if self.id in state.replicas]
         for state in mine:
             if state.leader == self.id:
                 self.roles.lead(state, 0, settled=True)

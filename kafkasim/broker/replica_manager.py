@@ -687,12 +687,19 @@ class ReplicaManager:
                     if not partition.internal:
                         self.monitor.read_out(self.broker_id, partition, fetch.bytes)
         if session.watermark_dirty:
+            many: dict[int, None] | None = None
+            if len(session.watermark_dirty) > 16:  # a new session of many partitions: no search for each
+                many = dict.fromkeys([fetch.tp.index for fetch in answered])
             for entry in session.watermark_dirty:
                 entry.watermark_dirty = False
                 fetch = entry.fetch
                 if entry.active and fetch.error == NONE and not fetch.batches:
                     fetch.high_watermark = entry.partition.high_watermark
-                    if fetch not in answered:
+                    if many is None:
+                        if fetch not in answered:
+                            answered.append(fetch)
+                    elif fetch.tp.index not in many:
+                        many[fetch.tp.index] = None
                         answered.append(fetch)
             session.watermark_dirty.clear()
         if consumer:

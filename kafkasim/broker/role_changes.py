@@ -189,9 +189,10 @@ class RoleChanges:
             partition.epoch_cause = self._timeline.add(
                 now, self._actor, "follower_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
             )
-        self._replicas.fail_waiting(partition, now)
+            self._replicas.fail_waiting(partition, now)
         self._fetcher(state.leader).add(partition)
-        self._monitor.role_changed(self._broker_id, partition, now)
+        if not settled:
+            self._monitor.role_changed(self._broker_id, partition, now)
 
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:
