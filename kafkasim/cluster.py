@@ -201,7 +201,7 @@ class Cluster(Directory):
             self.brokers[broker_id] = Broker(
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
-                self.topics, self.broker_collector, self.timeline,
+                self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:
@@ -218,7 +218,9 @@ class Cluster(Directory):
         ensemble.put("/log_dir_event_notification", None)
         ensemble.put("/controller_epoch", INITIAL_CONTROLLER_EPOCH)
         for name in self.topics.names():
-            partitions = self.topics.partitions(name)
+            partitions = self.topics.initial(name)
+            if not partitions:
+                continue
             ensemble.put(f"/brokers/topics/{name}", {tp.partition: states[tp.index].replicas for tp in partitions})
             ensemble.put(f"/brokers/topics/{name}/partitions", None)
             for tp in partitions:
@@ -227,10 +229,18 @@ class Cluster(Directory):
                 ensemble.put(base, None)
                 data = (state.leader, state.leader_epoch, state.isr, state.controller_epoch)
                 ensemble.put(f"{base}/state", data)
+        if any(len(self.topics.initial(name)) < len(self.topics.partitions(name)) for name in self.topics.names()):
+            # What topics are created with: their configs have a place.
+            ensemble.put("/config", None)
+            ensemble.put("/config/topics", None)
         epochs: dict[int, int] = {}
+        hosted: dict[int, list[PartitionState]] = {broker_id: [] for broker_id in self.broker_ids}
+        for state in states.values():
+            for replica in state.replicas:
+                hosted[replica].append(state)
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
-            broker.settle(pinned.get(f"broker {broker_id}"), 0, states)
+            broker.settle(pinned.get(f"broker {broker_id}"), 0, hosted[broker_id])
             path = f"/brokers/ids/{broker_id}"
             owner = broker.zookeeper.session_id
             broker.epoch = ensemble.put(path, {"rack": broker.host.rack}, owner)
@@ -242,9 +252,8 @@ class Cluster(Directory):
             broker = self.brokers[broker_id]
             for partition in broker.replicas.partitions.values():
                 self.board.replicas[partition.tp.index].append(partition)
-                self.board.factor[partition.tp.index] = len(states[partition.tp.index].replicas)
         for broker_id in self.broker_ids:
-            self.brokers[broker_id].settle_roles(states, live, initial)
+            self.brokers[broker_id].settle_roles(states, hosted[broker_id], live, initial)
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
             broker.controller.start_settled(
@@ -252,8 +261,10 @@ class Cluster(Directory):
             )
             for path, kind in broker.controller.settled_watches():
                 broker.zookeeper.watch_settled(path, kind == "children")
-        for tp in self.topics.all():
-            self.board.refresh(tp.index)
+        for index, state in states.items():
+            self.board.settle(index, len(state.replicas))
+            if self.topics.is_internal(state.tp.topic):
+                self.board.written[index] = None
 
     # ---- clients
 
@@ -299,11 +310,7 @@ class Cluster(Directory):
 
     def whole(self) -> bool:
         """Whether every partition has a leader that lives and its full ISR there."""
-        board = self.board
-        for index, factor in enumerate(board.factor):
-            if board.leaders[index] < 0 or board.isr_size[index] < factor:
-                return False
-        return True
+        return self.board.not_whole == 0
 
     def offline_partitions(self) -> int:
         """OfflinePartitionsCount as the active controller reports it (0 without one)."""

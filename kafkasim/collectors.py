@@ -137,6 +137,7 @@ class BrokerCollector(BrokerMonitor):
             self.unanswered.pop((batch.stream, batch.first), None)
         counter = self._records_in[index].get(broker_id)
         if counter is None:
+            self.board.written[index] = None
             topic = partition.tp.topic
             counter = self._records_in[index][broker_id] = self._series.traffic(
                 "records_in_per_s", topic, None, broker_id
@@ -237,11 +238,28 @@ class BrokerCollector(BrokerMonitor):
                 if replica.log.trimmed_offset != trimmed:
                     raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
 
+    def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has been given a replica that it did not have."""
+        self.board.add(partition)
+
+    def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has deleted a replica; with the last copy its records are gone as if by retention."""
+        index = partition.tp.index
+        self.board.remove(partition)
+        if self._led[index] is partition:
+            self._led[index] = None
+        if not self.board.replicas[index]:
+            for batch in partition.log.batches:
+                if batch.stream >= 0:
+                    self._ledger.streams[batch.stream].expire(batch.first, batch.first + batch.count)
+            end = partition.log.log_end_offset
+            tp = partition.tp
+            self._ledger.scan_log(tp.topic, tp.partition, [], end, partition.high_watermark, False, {}, end)
+
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""
         index = partition.tp.index
-        self.board.refresh(index)
-        leader = self.board.leader_of(index)
+        leader = self.board.refresh(index)
         if leader is not None and index in self._powerless:
             self._settle_powerless(leader, now)
         if leader is None or leader is self._led[index]:

@@ -9,13 +9,20 @@ from kafkasim.broker.broker import Broker
 from kafkasim.cluster import Cluster, Group
 from kafkasim.protocol import TopicPartition
 
+MOST_SERIES = 5000
+"""In a larger cluster only the partitions that clients use have series of their own."""
+
 
 def add_gauges(cluster: Cluster) -> None:
     """Register every time series that is not traffic."""
     series = cluster.series
     board = cluster.board
+    used = {**dict.fromkeys(p.topic for p in cluster.scenario.producers)}
+    for consumer in cluster.scenario.consumers:
+        used.update(dict.fromkeys(consumer.topics))
+    few = len(cluster.topics) <= MOST_SERIES
     for tp in cluster.topics.all():
-        if not cluster.topics.is_internal(tp.topic):
+        if not cluster.topics.is_internal(tp.topic) and (few or tp.topic in used):
             series.gauge("isr_size_replicas", partial(_isr, cluster, tp), topic=tp.topic, partition=tp.partition)
     series.gauge("UnderReplicatedPartitions", lambda: float(board.under_replicated_at_leaders()))
     series.gauge("OfflinePartitionsCount", lambda: float(cluster.offline_partitions()))

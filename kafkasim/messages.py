@@ -13,13 +13,17 @@ from typing import Any
 from kafkasim.protocol import NONE, TopicPartition
 
 NO_LEADER = -1
+LEADER_DURING_DELETE = -2
+"""The leader that UpdateMetadata names for a topic that is being deleted: brokers forget its partitions."""
+EPOCH_DURING_DELETE = -2
+"""The leader epoch of a StopReplica for such a topic: it is followed whatever the replica's epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
     """A partition's state as the controller knows it (and ZooKeeper's ``…/state`` znode holds it).
 
-    ``partition_epoch`` is the znode's version.
+    ``partition_epoch`` is the znode's version; ``adding`` are those of ``replicas`` that a reassignment adds.
     """
 
     tp: TopicPartition
@@ -29,6 +33,7 @@ class PartitionState:
     partition_epoch: int
     replicas: tuple[int, ...]
     controller_epoch: int = 0
+    adding: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -55,6 +60,38 @@ class UpdateMetadataBody:
     live_brokers: frozenset[int]
     cause: int = 0
     causes: dict[int, int] = field(default_factory=dict)  # as in LeaderAndIsr
+
+
+@dataclass(slots=True)
+class StopReplicaItem:
+    """One partition of StopReplica; ``delete``: its log too."""
+
+    tp: TopicPartition
+    leader_epoch: int
+    delete: bool
+
+
+@dataclass(slots=True)
+class StopReplicaBody:
+    """StopReplica: controller to one broker."""
+
+    controller_id: int
+    controller_epoch: int
+    broker_epoch: int
+    partitions: list[StopReplicaItem]
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class ControlledShutdownBody:
+    """ControlledShutdown: a broker that wants to stop, to the controller.
+
+    The reply lists the partitions with more than one replica that it still leads.
+    """
+
+    broker_id: int
+    broker_epoch: int
+    cause: int = 0
 
 
 @dataclass(slots=True)
@@ -198,6 +235,46 @@ class ElectLeadersBody:
     """ElectLeaders (preferred): an admin client to the controller."""
 
     partitions: list[TopicPartition]
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class CreateTopicBody:
+    """CreateTopics of one topic: its replicas are given, or placed by the broker that serves it."""
+
+    topic: str
+    partitions: int
+    replication_factor: int
+    assignment: dict[int, tuple[int, ...]] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class DeleteTopicBody:
+    """DeleteTopics of one topic."""
+
+    topic: str
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class CreatePartitionsBody:
+    """CreatePartitions of one topic: ``count`` is the new total."""
+
+    topic: str
+    count: int
+    cause: int = 0
+
+
+@dataclass(slots=True)
+class AlterReassignmentsBody:
+    """AlterPartitionReassignments: the target replicas of each partition, by its number.
+
+    The reply maps a partition's number to its error.
+    """
+
+    targets: dict[int, tuple[int, ...]]
     cause: int = 0
 
 

@@ -26,7 +26,8 @@ def make_topics(scenario: Scenario) -> Topics:
         if name == OFFSETS_TOPIC:
             topics.add(name, int(config["offsets.topic.num.partitions"]), internal=True)
         else:
-            topics.add(name, scenario.topics[name].partitions, scenario.topic_config(name))
+            spec = scenario.topics[name]
+            topics.add(name, spec.partitions, scenario.topic_config(name), initial=spec.initial)
     return topics
 
 
@@ -37,7 +38,7 @@ def settled_states(scenario: Scenario, topics: Topics, streams: Streams) -> dict
     config = scenario.broker_config(brokers.ids[0])
     states: dict[int, PartitionState] = {}
     for name in topics.names():
-        partitions = topics.partitions(name)
+        partitions = topics.initial(name)
         if name == OFFSETS_TOPIC:
             factor, given = int(config["offsets.topic.replication.factor"]), None
         else:
@@ -46,7 +47,7 @@ def settled_states(scenario: Scenario, topics: Topics, streams: Streams) -> dict
         if assignment is None:
             draws = streams.stream(f"placement/{name}")
             start, shift = draws.integer(len(described)), draws.integer(len(described))
-            assignment = place(described, len(partitions), factor, start, shift)
+            assignment = place(described, len(partitions), factor, start, shift) if partitions else {}
         for tp in partitions:
             replicas = tuple(assignment[tp.partition])
             states[tp.index] = PartitionState(

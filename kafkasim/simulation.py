@@ -43,7 +43,14 @@ class Simulation:
     def __init__(self, scenario: Scenario, seed: int | None = None, trace: Sequence[str] = ()) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
-        self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace)
+        # Building makes millions of objects and no garbage: collections would only walk them again and again.
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace)
+        finally:
+            if was_enabled:
+                gc.enable()
         self.schedule = EventSchedule(self.cluster, scenario.events)
         self.cluster.running_event = self._cause_at
         add_gauges(self.cluster)

@@ -13,13 +13,17 @@ from kafkasim.protocol import TopicPartition
 
 
 class Topic:
-    """A topic's name, its partitions in order, its own configs (overrides) and whether it is internal."""
+    """A topic's name, its partitions in order, its own configs (overrides) and whether it is internal.
+
+    ``initial`` of its partitions exist at t = 0; events create the others.
+    """
 
     def __init__(self, name: str, config: Mapping[str, Any], internal: bool) -> None:
         self.name = name
         self.config: dict[str, Any] = dict(config)
         self.internal = internal
         self.partitions: list[TopicPartition] = []
+        self.initial: int = 0
 
 
 class Topics:
@@ -38,15 +42,22 @@ class Topics:
         self._partitions: list[TopicPartition] = []
 
     def add(
-        self, name: str, partitions: int, config: Mapping[str, Any] | None = None, internal: bool = False
+        self,
+        name: str,
+        partitions: int,
+        config: Mapping[str, Any] | None = None,
+        internal: bool = False,
+        initial: int | None = None,
     ) -> list[TopicPartition]:
         """Create a topic, or add partitions to it, up to ``partitions`` in all; returns the new ones.
 
         Numbers are given in the order of calls: who builds a cluster adds topics in order of their names.
+        ``initial`` of them exist at t = 0 (None: all): a number belongs to a partition before it exists.
         """
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name, config or {}, internal)
+        topic.initial = partitions if initial is None else initial
         added = []
         for partition in range(len(topic.partitions), partitions):
             tp = TopicPartition(name, partition, len(self._partitions))
@@ -66,6 +77,11 @@ class Topics:
     def partitions(self, topic: str) -> list[TopicPartition]:
         """The partitions of ``topic`` in order; ``KeyError`` if there is none such."""
         return self._topics[topic].partitions
+
+    def initial(self, topic: str) -> list[TopicPartition]:
+        """Those partitions of ``topic`` that exist at t = 0."""
+        known = self._topics[topic]
+        return known.partitions[: known.initial]
 
     def partition(self, topic: str, partition: int) -> TopicPartition:
         """One partition of ``topic``."""

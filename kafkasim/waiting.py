@@ -21,6 +21,11 @@ class Waiting(WaitingTimes):
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self.kept: dict[str, None] = {}
+        """Topics whose replicas will move: a new replica copies the log from its start, so nothing is dropped."""
+        for event in cluster.scenario.events:
+            if event.verb == "reassign" and event.order is not None:
+                self.kept.update(dict.fromkeys(event.order.topics))
 
     def longest_replica(self, tp: TopicPartition) -> Partition | None:
         """The replica that leads ``tp``, or the longest one when none does."""
@@ -83,6 +88,8 @@ class Waiting(WaitingTimes):
 
     def reach(self, tp: TopicPartition) -> int:
         """The offset below which no reader will ever look again: committed offsets, positions without a group."""
+        if tp.topic in self.kept:
+            return 0
         lowest = 1 << 62
         for group in self._cluster.groups.values():
             if tp not in group.partitions:

@@ -12,7 +12,12 @@ from kafkasim.broker.partition import LEADER
 from kafkasim.messages import ListOffsetsItem, OffsetForLeaderEpochItem
 from kafkasim.protocol import (
     ALTER_PARTITION,
+    ALTER_PARTITION_REASSIGNMENTS,
     API_VERSIONS,
+    CONTROLLED_SHUTDOWN,
+    CREATE_PARTITIONS,
+    CREATE_TOPICS,
+    DELETE_TOPICS,
     ELECT_LEADERS,
     FENCED_LEADER_EPOCH,
     FIND_COORDINATOR,
@@ -29,8 +34,10 @@ from kafkasim.protocol import (
     OFFSET_FETCH,
     OFFSET_FOR_LEADER_EPOCH,
     OFFSET_NOT_AVAILABLE,
+    STOP_REPLICA,
     SYNC_GROUP,
     UNKNOWN_LEADER_EPOCH,
+    UNKNOWN_TOPIC_OR_PARTITION,
     UPDATE_METADATA,
     Request,
 )
@@ -55,6 +62,7 @@ class Apis:
         self._held: dict[int, Callable[[Request], float]] = {
             LEADER_AND_ISR: self._leader_and_isr,
             UPDATE_METADATA: self._update_metadata,
+            STOP_REPLICA: self._stop_replica,
         }
         self._plain: dict[int, Callable[[Request], None]] = {
             METADATA: self._metadata,
@@ -64,6 +72,11 @@ class Apis:
             OFFSET_FOR_LEADER_EPOCH: self._offset_for_leader_epoch,
             ALTER_PARTITION: lambda request: broker.controller.handle_alter_partition(request, broker.respond),
             ELECT_LEADERS: lambda request: broker.controller.handle_elect_leaders(request, broker.respond),
+            CONTROLLED_SHUTDOWN: lambda r: broker.controller.handle_controlled_shutdown(r, broker.respond),
+            ALTER_PARTITION_REASSIGNMENTS: lambda r: broker.controller.handle_reassignments(r, broker.respond),
+            CREATE_TOPICS: lambda request: broker.topic_admin.create_topic(request),
+            DELETE_TOPICS: lambda request: broker.topic_admin.delete_topic(request),
+            CREATE_PARTITIONS: lambda request: broker.topic_admin.create_partitions(request),
         }
         self._groups: dict[int, Callable[[Request, Callable[[Request], None]], None]] = {
             FIND_COORDINATOR: lambda request, respond: broker.coordinator.find_coordinator(request, respond),
@@ -103,6 +116,9 @@ class Apis:
 
     def _update_metadata(self, request: Request) -> float:
         return self._broker.roles.update_metadata(request, self._broker.respond_at)
+
+    def _stop_replica(self, request: Request) -> float:
+        return self._broker.roles.stop_replica(request, self._broker.respond_at)
 
     # ---- clients' small requests
 
@@ -153,7 +169,8 @@ class Apis:
     def _check_leader(self, item: Any) -> int:
         partition = self._broker.replicas.partitions.get(item.tp.index)
         if partition is None:
-            return NOT_LEADER_OR_FOLLOWER
+            known = self._broker.metadata.state(item.tp.index) is not None
+            return NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION
         if item.current_leader_epoch >= 0:
             if item.current_leader_epoch < partition.leader_epoch:
                 return FENCED_LEADER_EPOCH

@@ -2,7 +2,7 @@
 
 Stands for ``KafkaServer``.  The logs belong to the host: a killed process loses what is in
 memory (roles, sessions, purgatories, groups), never what it has written (page cache).
-Left out here: controlled shutdown, dynamic configs.
+Left out here: dynamic configs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 
 from simpy.events import Event
 
+from kafkasim.broker import stopping
+from kafkasim.broker.admin import TopicAdmin
 from kafkasim.broker.apis import Apis
+from kafkasim.broker.controlled_shutdown import ControlledShutdown
 from kafkasim.broker.duties import Duties
 from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
 from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher
@@ -33,7 +36,7 @@ from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.environment import Environment
-from kafkasim.kernel.streams import Streams
+from kafkasim.kernel.streams import Stream, Streams
 from kafkasim.messages import PartitionState
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
@@ -71,7 +74,9 @@ class Broker:
         topics: Topics,
         monitor: BrokerMonitor,
         timeline: Timeline,
+        pipelined: bool = True,
     ) -> None:
+        self.pipelined = pipelined
         self.env = env
         self.id = broker_id
         self.actor = f"broker {broker_id}"
@@ -85,20 +90,25 @@ class Broker:
         self.epoch = -1
         self.starts = 0
         self.fault_cause = 0
+        self.stopping = False
         self.start_up_s = start_up_s
+        self.clean = False
+        """Whether the last process closed its logs: nothing has to be recovered."""
+        self._farewell: ControlledShutdown | None = None
         self._network = network
         self._streams = streams
         self._directory = directory
         self._ensemble = ensemble
         self._monitor = monitor
-        self._timeline = timeline
+        self.timeline = timeline
         self._fetchers: dict[int, ReplicaFetcher] = {}
         self._fetcher_settings = self._make_fetcher_settings()
         self._producer_ids = 0
-        self._life = 0
+        self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)
+        self.topic_admin = TopicAdmin(self)
         self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
         self.replicas = self._make_replicas()
         self.server = self._make_server()
@@ -180,14 +190,14 @@ class Broker:
 
     def _new_process(self) -> None:
         """Everything that lives in a process's memory and is made anew at each start."""
-        self._life += 1
+        self.lives += 1
         self.zookeeper = ZooKeeperClient(
             self.env,
             self._network,
             self._streams,
             self._ensemble,
             self.host,
-            f"{self.actor}" if self._life == 1 else f"{self.actor}/{self._life}",
+            f"{self.actor}" if self.lives == 1 else f"{self.actor}/{self.lives}",
             self.config["zookeeper.session.timeout.ms"] / 1000.0,
             max_in_flight=int(self.config["zookeeper.max.in.flight.requests"]),
             on_watch=self._on_watch,
@@ -206,30 +216,30 @@ class Broker:
         )
         self.controller = Controller(
             self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
-            self.config, self.version, self._timeline, ControllerCosts(), self.life,
+            self.config, self.version, self.timeline, ControllerCosts(), self.life,
         )  # fmt: skip
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
-            self._timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+            self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
         )  # fmt: skip
 
     # ---- the settled start
 
-    def settle(self, session_server: int | None, epoch: int, states: dict[int, PartitionState]) -> None:
+    def settle(self, session_server: int | None, epoch: int, mine: list[PartitionState]) -> None:
         """At t = 0 the broker is up: registered, its replicas in their roles, its port open."""
         self.up = True
         self.registered = True
         self.epoch = epoch
         self.zookeeper.attach_settled(session_server)
-        for state in states.values():
-            if self.id in state.replicas:
-                self.replicas.partitions[state.tp.index] = self._new_partition(state)
+        for state in mine:
+            self.replicas.partitions[state.tp.index] = self._new_partition(state)
 
-    def settle_roles(self, states: dict[int, PartitionState], live: frozenset[int], controller_id: int) -> None:
+    def settle_roles(
+        self, states: dict[int, PartitionState], mine: list[PartitionState], live: frozenset[int], controller_id: int
+    ) -> None:
         """Roles and metadata of the settled start, once every broker's server exists."""
-        self.metadata.settle(states.values(), live, controller_id)
+        self.metadata.settle(states, live, controller_id)
         self.replicas.live = live
-        mine = [state for state in states.values() if self.id in state.replicas]
         for state in mine:
             if state.leader == self.id:
                 self.roles.lead(state, 0, settled=True)
@@ -240,13 +250,18 @@ class Broker:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
                 self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.open = True
-        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self._life}"))
+        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
 
     # ---- life and death
 
     def crash(self, cause: int) -> None:
         """SIGKILL: peers are reset, memory is gone, the ZooKeeper session is not closed."""
-        self._life_ends(cause)
+        self.lives += 1
+        self.life.end()
+        if self._farewell is not None:
+            self._farewell.stop()
+        self._stop_serving(cause)
+        self._forget_memory(cause)
         self.zookeeper.fault_cause = cause
         self.zookeeper.crash()
 
@@ -273,12 +288,31 @@ class Broker:
                 partition.high_watermark = min(partition.high_watermark, end)
                 self._fetcher_events.lost_unflushed(partition, removed, cause, now)
 
-    def _life_ends(self, cause: int) -> None:
-        self.up = False
-        self.registered = False
-        self.fault_cause = cause
-        self._life += 1
+    def shut_down(self, cause: int) -> Generator[Event, Any, bool]:
+        """SIGTERM (a SimPy process's body): see :mod:`kafkasim.broker.stopping`; False if it was killed meanwhile."""
+        return stopping.shut_down(self, cause)
+
+    def farewell(self, cause: int) -> ControlledShutdown:
+        """The request to the controller to take this broker's leaderships."""
+        self._farewell = ControlledShutdown(
+            self.env, self._network, self._directory, self.host, self.id, self.epoch,
+            lambda: self.metadata.controller_id, self.config, cause,
+        )  # fmt: skip
+        return self._farewell
+
+    def close_sockets(self, cause: int) -> None:
+        """A stop closes every connection and ends fetchers and handlers; high watermarks are checkpointed first."""
+        self.duties.checkpoint()
+        self._stop_serving(cause)
+
+    def end_process(self, cause: int) -> None:
+        """A stop is complete: the process is gone."""
+        self.lives += 1
         self.life.end()
+        self._forget_memory(cause)
+
+    def _stop_serving(self, cause: int) -> None:
+        """Sockets close, fetchers and handlers stop; the controller and the ZooKeeper session are still there."""
         self.server.shut_down(cause)
         self.replicas.crash()
         for fetcher in self._fetchers.values():
@@ -288,6 +322,12 @@ class Broker:
         self.isr_manager.crash()
         self.roles.crash()
         self.coordinator.close()
+
+    def _forget_memory(self, cause: int) -> None:
+        self.up = False
+        self.registered = False
+        self.stopping = False
+        self.fault_cause = cause
         self.controller.crash()
         self.metadata.clear()
         self.replicas.live = None
@@ -308,19 +348,19 @@ class Broker:
         env = self.env
         self.starts += 1
         self._new_process()
-        life = self._life
+        life = self.lives
         yield env.at(env.now + self.start_up_s)
         yield self.zookeeper.connect()
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
-        yield env.at(self._recover_logs())
+        yield env.at(stopping.recover_logs(self))
         outcome = (
             yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause)
         )[0]
-        if life != self._life:
+        if life != self.lives:
             return
         if outcome.error is not None:
-            row = self._timeline.add(
+            row = self.timeline.add(
                 env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None
             )
             yield self.zookeeper.close()
@@ -328,27 +368,17 @@ class Broker:
             raise StartFailed
         self.epoch = int(outcome.czxid)
         self.registered = True
-        self.fault_cause = self._timeline.add(
+        self.fault_cause = self.timeline.add(
             env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None
         )
         self.controller.start()
         self.up = True
         # The port is opened last (3.5 on): after the controller, the coordinators and the handlers.
         yield self.zookeeper.submit([GetData("/controller")])
-        if life != self._life:
+        if life != self.lives:
             return
         self.server.open = True
-        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self._life}"))
-
-    def _recover_logs(self) -> float:
-        """Every segment that was not flushed is read again and validated; returns when that is done (s)."""
-        now = self.env.now
-        unflushed = sum(partition.log.unflushed_bytes() for partition in self.replicas.partitions.values())
-        read_at = self.host.disk.read(now, unflushed)
-        validate_s = (
-            float(self.costs.produce_per_byte_s) * unflushed / int(self.config["num.recovery.threads.per.data.dir"])
-        )
-        return max(read_at, now + validate_s)
+        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
 
     # ---- wiring
 
@@ -359,6 +389,10 @@ class Broker:
     def respond_at(self, request: Request, at: float) -> None:
         """Answer at ``at``."""
         self.server.respond(request, at)
+
+    def draws(self, name: str) -> Stream:
+        """A named stream of random numbers."""
+        return self._streams.stream(name)
 
     def next_producer_id(self) -> int:
         """Producer ids come in blocks of 1000 a broker; the next one of this broker's."""
@@ -407,12 +441,12 @@ class Broker:
 
     def _renew_session(self, cause: int) -> Generator[Event, Any, None]:
         """The session ended while the process lives: resign, open another, register and look for a controller."""
-        life = self._life
+        life = self.lives
         yield self.controller.on_session_expired(cause)
-        if life != self._life:
+        if life != self.lives:
             return
         yield self.zookeeper.connect()
-        if life == self._life:
+        if life == self.lives:
             self.controller.on_new_session(lambda: self._register_again(cause), cause)
 
     def _register_again(self, cause: int) -> Generator[Event, Any, None]:
@@ -424,7 +458,7 @@ class Broker:
             # The same process's own znode of the old session: deleted first.
             yield self.zookeeper.submit([Delete(path)], cause)
         self.epoch = int(created.czxid)
-        self._timeline.add(self.env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None)
+        self.timeline.add(self.env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None)
 
     def connection(self, name: str, owner: Any, host: Host) -> Connection:
         """A new connection of ``owner`` on ``host`` to this broker."""

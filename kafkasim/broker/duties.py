@@ -48,7 +48,7 @@ class Duties:
     def begin(self, draws: Stream) -> None:
         """The process is up: every duty at a phase of its own."""
         now = self._life.now
-        for period_s, work in ((self._lag_check_s, self._shrink), (self._checkpoint_s, self._checkpoint)):
+        for period_s, work in ((self._lag_check_s, self._shrink), (self._checkpoint_s, self.checkpoint)):
             Duty(self._life, now + draws.uniform() * period_s, period_s, work)
 
     def _shrink(self) -> None:
@@ -62,6 +62,7 @@ class Duties:
                     isr = tuple(b for b in partition.in_sync_replicas if b not in late)
                     self._isr_manager.propose(partition, isr, partition.epoch_cause)
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """``highwatermark-checkpoint``: what a restart begins from."""
         for partition in self._replicas.partitions.values():
             partition.checkpointed_high_watermark = partition.high_watermark

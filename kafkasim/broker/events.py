@@ -49,6 +49,10 @@ class ReplicaEvents(ReplicaListener):
         """The leader that this broker knows (KIP-951)."""
         return self._metadata.leader(tp)
 
+    def knows(self, tp: TopicPartition) -> bool:
+        """Whether this broker's metadata hold ``tp``."""
+        return self._metadata.state(tp.index) is not None
+
     def service(self, request: Request) -> float:
         """What neither produces nor fetches costs a handler."""
         return self.apis.service(request)

@@ -6,9 +6,9 @@ in the broker's live list is reported as none (LEADER_NOT_AVAILABLE).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from kafkasim.messages import MetadataReply, PartitionState, UpdateMetadataBody
+from kafkasim.messages import LEADER_DURING_DELETE, MetadataReply, PartitionState, UpdateMetadataBody
 from kafkasim.protocol import TopicPartition
 from kafkasim.topics import Topics
 
@@ -26,7 +26,9 @@ class MetadataCache:
         self.live: frozenset[int] = frozenset()
         self.controller_id: int = -1
         self._causes: dict[int, int] = {}
-        self._states: dict[int, PartitionState] = {}
+        # What has been told since, over what all brokers knew at the settled start (one table, never written to).
+        self._states: dict[int, PartitionState | None] = {}
+        self._base: Mapping[int, PartitionState] = {}
 
     def update(self, body: UpdateMetadataBody) -> None:
         """Take over an UpdateMetadata."""
@@ -34,32 +36,39 @@ class MetadataCache:
         self.controller_id = body.controller_id
         for state in body.partitions:
             index = state.tp.index
-            known = self._states.get(index)
+            if state.leader == LEADER_DURING_DELETE:
+                self._states[index] = None
+                self._causes.pop(index, None)
+                continue
+            known = self.state(index)
             if known is None or known.leader != state.leader or known.leader_epoch != state.leader_epoch:
                 self._causes[index] = body.causes.get(index, body.cause)
             self._states[index] = state
 
-    def settle(self, states: Iterable[PartitionState], live: frozenset[int], controller_id: int) -> None:
-        """The settled start: everything is known."""
+    def settle(self, states: Mapping[int, PartitionState], live: frozenset[int], controller_id: int) -> None:
+        """The settled start: everything is known (``states`` by partition, shared by all brokers)."""
         self.live = live
         self.controller_id = controller_id
-        for state in states:
-            self._states[state.tp.index] = state
+        self._base = states
 
     def clear(self) -> None:
         """The process has died."""
         self._states.clear()
+        self._base = {}
         self._causes.clear()
         self.live = frozenset()
         self.controller_id = -1
 
     def state(self, index: int) -> PartitionState | None:
         """What is known of a partition."""
-        return self._states.get(index)
+        state = self._states.get(index)
+        if state is None and index not in self._states:
+            return self._base.get(index)
+        return state
 
     def leader(self, tp: TopicPartition) -> tuple[int, int]:
         """(live leader or -1, leader epoch or -1) of ``tp``."""
-        state = self._states.get(tp.index)
+        state = self.state(tp.index)
         if state is None:
             return -1, -1
         return (state.leader if state.leader in self.live else -1), state.leader_epoch
@@ -71,7 +80,7 @@ class MetadataCache:
         leaders: dict[int, tuple[int, int]] = {}
         causes: dict[int, int] = {}
         for name in names:
-            known = [tp for tp in self.topics.partitions(name) if tp.index in self._states]
+            known = [tp for tp in self.topics.partitions(name) if self.state(tp.index) is not None]
             if known:
                 listed[name] = known
                 for tp in known:

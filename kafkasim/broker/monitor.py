@@ -45,3 +45,9 @@ class BrokerMonitor:
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""
         raise NotImplementedError
+
+    def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has been given a replica that it did not have."""
+
+    def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
+        """A broker has deleted a replica and its log."""

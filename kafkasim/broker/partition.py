@@ -76,6 +76,7 @@ class Partition:
         self.partition_epoch: int = -1
         self.epoch_start_offset: int = 0
         self.replicas: tuple[int, ...] = ()
+        self.adding: tuple[int, ...] = ()
         self.in_sync_replicas: tuple[int, ...] = ()
         self.pending_isr: tuple[int, ...] = ()
         self.high_watermark: int = 0

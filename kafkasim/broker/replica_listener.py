@@ -24,6 +24,10 @@ class ReplicaListener:
         """(leader, leader epoch) that this broker knows of ``tp`` (KIP-951); (-1, -1) unknown."""
         raise NotImplementedError
 
+    def knows(self, tp: TopicPartition) -> bool:
+        """Whether the cluster has such a partition, as far as this broker has been told."""
+        return True
+
     def service(self, request: Request) -> float:
         """A handler's seconds for a request that is neither Produce nor Fetch, until its effect."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, InternalAppend, InternalWaiting, Partition, Waiting
+from kafkasim.broker.partition import LEADER, NO_ROLE, InternalAppend, InternalWaiting, Partition, Waiting
 from kafkasim.broker.purgatory import Purgatory
 from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
@@ -33,6 +33,7 @@ from kafkasim.protocol import (
     OFFSET_OUT_OF_RANGE,
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
+    UNKNOWN_TOPIC_OR_PARTITION,
     FetchPartition,
     FetchRequestData,
     ProducePartition,
@@ -265,6 +266,9 @@ class ReplicaManager:
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER
+        if item.tp.index not in self.partitions and not self.listener.knows(item.tp):
+            item.error = UNKNOWN_TOPIC_OR_PARTITION
+            return
         if self.hints:
             item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
 
@@ -394,6 +398,12 @@ class ReplicaManager:
                 if session.parked is not None:
                     self._try_parked(session, now)
 
+    def delete(self, partition: Partition, now: float) -> None:
+        """The replica is deleted: whoever waits for it or reads it is told that it is not here."""
+        self.partitions.pop(partition.tp.index, None)
+        partition.role = NO_ROLE
+        self.fail_waiting(partition, now)
+
     # ---- fetch
 
     def handle_fetch(self, request: Request, data: FetchRequestData) -> float:
@@ -465,7 +475,8 @@ class ReplicaManager:
                 entry.active = False
                 entry.partition.sessions.remove(entry)
             if partition is None:
-                fetch.error = NOT_LEADER_OR_FOLLOWER
+                known = self.listener.knows(fetch.tp)
+                fetch.error = NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION
                 return
             entry = SessionPartition(session, fetch, partition)
             session.partitions[index] = entry
@@ -564,6 +575,12 @@ class ReplicaManager:
             if fetch.current_leader_epoch > partition.leader_epoch:
                 return UNKNOWN_LEADER_EPOCH
         if partition.role != LEADER:
+            if (
+                partition.role == NO_ROLE
+                and fetch.tp.index not in self.partitions
+                and not self.listener.knows(fetch.tp)
+            ):
+                return UNKNOWN_TOPIC_OR_PARTITION
             self._hint(fetch)
             return NOT_LEADER_OR_FOLLOWER
         return NONE
@@ -673,12 +690,19 @@ class ReplicaManager:
                     if not partition.internal:
                         self.monitor.read_out(self.broker_id, partition, fetch.bytes)
         if session.watermark_dirty:
+            many: dict[int, None] | None = None
+            if len(session.watermark_dirty) > 16:  # a new session of many partitions: no search for each
+                many = dict.fromkeys([fetch.tp.index for fetch in answered])
             for entry in session.watermark_dirty:
                 entry.watermark_dirty = False
                 fetch = entry.fetch
                 if entry.active and fetch.error == NONE and not fetch.batches:
                     fetch.high_watermark = entry.partition.high_watermark
-                    if fetch not in answered:
+                    if many is None:
+                        if fetch not in answered:
+                            answered.append(fetch)
+                    elif fetch.tp.index not in many:
+                        many[fetch.tp.index] = None
                         answered.append(fetch)
             session.watermark_dirty.clear()
         if consumer:

@@ -1,6 +1,6 @@
-"""LeaderAndIsr and UpdateMetadata at a broker: replicas change their roles, one lock.
+"""LeaderAndIsr, StopReplica and UpdateMetadata at a broker: replicas change their roles, one lock.
 
-Stands for ``ReplicaManager.becomeLeaderOrFollower`` and ``maybeUpdateMetadataCache``: both run
+Stands for ``ReplicaManager.becomeLeaderOrFollower``, ``stopReplicas`` and ``maybeUpdateMetadataCache``: they run
 under the replica-state lock; all new leaders of a request first (each rewrites the
 leader-epoch file with an fsync, one after the other), then all followers, then the group
 coordinator loads or unloads, then the answer.
@@ -19,7 +19,14 @@ from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
-from kafkasim.messages import LeaderAndIsrBody, PartitionState, UpdateMetadataBody
+from kafkasim.messages import (
+    EPOCH_DURING_DELETE,
+    LeaderAndIsrBody,
+    PartitionState,
+    StopReplicaBody,
+    StopReplicaItem,
+    UpdateMetadataBody,
+)
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
 
@@ -118,6 +125,7 @@ class RoleChanges:
             if partition is None:
                 partition = self._new_partition(state)
                 self._replicas.partitions[state.tp.index] = partition
+                self._monitor.replica_created(self._broker_id, partition, self._life.now)
             if state.leader_epoch <= partition.leader_epoch:
                 continue
             if state.leader == self._broker_id:
@@ -141,6 +149,7 @@ class RoleChanges:
         self._leave_fetcher(partition)
         partition.log.assign_epoch(state.leader_epoch, partition.log.log_end_offset)
         partition.become_leader(state.leader_epoch, state.partition_epoch, state.replicas, state.isr, now)
+        partition.adding = state.adding
         partition.epoch_cause = cause
         if settled:
             for follower in partition.followers:
@@ -180,13 +189,54 @@ class RoleChanges:
             partition.epoch_cause = self._timeline.add(
                 now, self._actor, "follower_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
             )
-        self._replicas.fail_waiting(partition, now)
+            self._replicas.fail_waiting(partition, now)
         self._fetcher(state.leader).add(partition)
-        self._monitor.role_changed(self._broker_id, partition, now)
+        if not settled:
+            self._monitor.role_changed(self._broker_id, partition, now)
 
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:
             self._fetcher(partition.leader_id).remove(partition)
+
+    # ---- StopReplica
+
+    def stop_replica(self, request: Request, respond: Callable[[Request, float], None]) -> float:
+        """Stop replicas, behind whatever holds the replica-state lock; returns how long the handler is held (s)."""
+        now = self._life.now
+        body: StopReplicaBody = request.body
+        request.response_bytes = _RESPONSE_BYTES
+        request.error = self._check(body.broker_epoch, body.controller_epoch)
+        if request.error != NONE:
+            respond(request, now)
+            return 0.0
+        at = max(now, self._lock_free_at)
+        self._life.plan(at, self._stop, (self.generation, request, respond))
+        return at - now
+
+    def _stop(self, planned: tuple[int, Request, Callable[[Request, float], None]]) -> None:
+        generation, request, respond = planned
+        if generation != self.generation:
+            return
+        body: StopReplicaBody = request.body
+        now = self._life.now
+        for item in body.partitions:
+            partition = self._replicas.partitions.get(item.tp.index)
+            if partition is not None and (
+                item.leader_epoch == EPOCH_DURING_DELETE or item.leader_epoch >= partition.leader_epoch
+            ):
+                self._stop_one(partition, item, request.cause, now)
+        respond(request, now)
+
+    def _stop_one(self, partition: Partition, item: StopReplicaItem, cause: int, now: float) -> None:
+        self._leave_fetcher(partition)
+        if not item.delete:
+            # The replica keeps its log and its epoch; nobody fetches for it any more.
+            self._replicas.fail_waiting(partition, now)
+            return
+        self._replicas.delete(partition, now)
+        self._coordinator.resigned(item.tp, max(item.leader_epoch, partition.leader_epoch))
+        self._timeline.add(now, self._actor, "replica_deleted", f"{item.tp}", cause or None, merge=True)
+        self._monitor.replica_deleted(self._broker_id, partition, now)
 
     # ---- UpdateMetadata
 

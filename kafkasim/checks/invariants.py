@@ -21,11 +21,16 @@ class InvariantViolation(AssertionError):
 
 
 def check_cluster(cluster: Cluster) -> None:
-    """Look at every partition that has changed its role since the last look, and at the tails of all."""
-    for tp in cluster.topics.all():
-        replicas = cluster.board.replicas[tp.index]
+    """Look at every partition that has changed its role since the last look, and at the tails of all that hold records.
+
+    A partition that has never been written and whose roles are as they were cannot break a rule.
+    """
+    board = cluster.board
+    changed, board.changed = board.changed, {}
+    for index in {**changed, **board.written}:
+        replicas = board.replicas[index]
         check_one_leader_an_epoch(replicas)
-        leader = cluster.board.leader_of(tp.index)
+        leader = board.leader_of(index)
         if leader is not None:
             for replica in replicas:
                 if replica is not leader:

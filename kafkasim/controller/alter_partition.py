@@ -3,7 +3,8 @@
 Stands for ``KafkaController.processAlterPartition``: checks against what is in memory, conditional writes, a re-read of
 what was written, UpdateMetadata to all brokers, only then the answer.
 
-Left out: topic ids, the recovery state, ISR changes through ZooKeeper (before 2.7), completion of reassignments.
+Left out: topic ids, the recovery state, ISR changes through ZooKeeper (before 2.7).  What a wider ISR completes
+(reassignments) follows the answer: :mod:`kafkasim.controller.reassignment`.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _change(services: Services, body: AlterPartitionBody, cause: int) -> Steps:
         proposed.append(
             PartitionState(
                 item.tp, body.broker_id, item.leader_epoch, item.new_isr, item.partition_epoch,
-                context.assignment[index], context.epoch,
+                context.assignment[index], context.epoch, context.adding.get(index, ()),
             )
         )  # fmt: skip
     written, changed = yield from services.store.update(proposed)

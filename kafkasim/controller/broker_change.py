@@ -3,18 +3,22 @@
 Stands for ``KafkaController.processBrokerChange``, ``onBrokerStartup`` and ``onBrokerFailure``: new brokers first, then
 bounced ones (failure, then start-up), then dead ones.
 
-Left out: restart of reassignments and topic deletions when a broker returns; feature compatibility.
+Left out: feature compatibility.
 """
 
 from __future__ import annotations
 
+from kafkasim.controller.reassignment import Reassignments
 from kafkasim.controller.services import Services
 from kafkasim.controller.state_machines import StateMachines
 from kafkasim.controller.store import Steps, broker_path
+from kafkasim.controller.topic_deletion import TopicDeletion
 from kafkasim.zookeeper.operations import Exists
 
 
-def process(services: Services, machines: StateMachines, cause: int) -> Steps:
+def process(
+    services: Services, machines: StateMachines, reassignments: Reassignments, deletion: TopicDeletion, cause: int
+) -> Steps:
     """Compare ``/brokers/ids`` with what is known, and act."""
     context = services.context
     store = services.store
@@ -37,41 +41,61 @@ def process(services: Services, machines: StateMachines, cause: int) -> Steps:
         services.channels.remove(broker)
     if new:
         _register(services, new, current, row)
-        yield from started(services, machines, new, row)
+        yield from started(services, machines, reassignments, deletion, new, row)
     if bounced:
         _forget(services, bounced)
-        yield from failed(services, machines, bounced, row)
+        yield from failed(services, machines, deletion, bounced, row)
         _register(services, bounced, current, row)
-        yield from started(services, machines, bounced, row)
+        yield from started(services, machines, reassignments, deletion, bounced, row)
     if dead:
         _forget(services, dead)
-        yield from failed(services, machines, dead, row)
+        yield from failed(services, machines, deletion, dead, row)
     if row:
         states, writes = store.state_reads - state_reads, store.state_writes - state_writes
         others = store.reads - reads - states
         services.complete(row, f"{writes} state writes, {states} state reads, {others} other reads")
 
 
-def started(services: Services, machines: StateMachines, brokers: list[int], cause: int) -> Steps:
+def started(
+    services: Services,
+    machines: StateMachines,
+    reassignments: Reassignments,
+    deletion: TopicDeletion,
+    brokers: list[int],
+    cause: int,
+) -> Steps:
     """Tell the others of the new brokers, the new ones of everything; then elect what waited for them."""
     context = services.context
     others = [broker for broker in context.brokers() if broker not in brokers]
     yield from services.send_metadata(others, [], cause)
     # 2.2 and later; before, everybody got everything
-    everything = [context.states[index] for index in sorted(context.states)]
+    doomed = context.to_delete
+    everything = [
+        state for index, state in sorted(context.states.items()) if not doomed or state.tp.topic not in doomed
+    ]
     yield from services.send_metadata(brokers, everything, cause)
     yield from machines.replicas_online(brokers, cause)
     yield from machines.bring_online(cause)
+    if context.reassigning:
+        yield from reassignments.resume(cause, brokers)
+    if doomed:
+        yield from deletion.returned(brokers, cause)
     for broker in brokers:
         yield from services.store.read_one(Exists(broker_path(broker), True))
 
 
-def failed(services: Services, machines: StateMachines, brokers: list[int], cause: int) -> Steps:
+def failed(
+    services: Services, machines: StateMachines, deletion: TopicDeletion, brokers: list[int], cause: int
+) -> Steps:
     """New leaders for what the dead brokers led; then their replicas leave every ISR."""
     context = services.context
     for broker in brokers:
         context.shutting_down.pop(broker, None)
-    machines.mark_offline(context.with_offline_leader())
+    deletion.failed(brokers)
+    leaderless = context.with_offline_leader()
+    if context.to_delete:
+        leaderless = [index for index in leaderless if context.partitions[index].topic not in context.to_delete]
+    machines.mark_offline(leaderless)
     elected = yield from machines.bring_online(cause)
     hosted = any(context.hosted.get(broker) for broker in brokers)
     if hosted:

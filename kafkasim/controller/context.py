@@ -1,15 +1,17 @@
 """What the active controller keeps in memory: live brokers, assignments, partition states.
 
 Stands for ``ControllerContext``.  Everything that an event needs is indexed by broker, so that no event walks all
-partitions: which partitions a broker hosts, which it leads, which have another leader than their preferred one.
+partitions: which partitions a broker hosts, which it leads, which have another leader than their preferred one, which a
+topic has.
 
-Left out: topic deletion's and reassignment's sets, replicas on failed disks.
+Left out: replicas on failed disks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kafkasim.controller.assignment import Assignment
 from kafkasim.messages import NO_LEADER, PartitionState
 from kafkasim.protocol import TopicPartition
 
@@ -35,6 +37,15 @@ class ControllerContext:
         self.led: dict[int, dict[int, None]] = {}
         self.preferring: dict[int, int] = {}
         self.imbalanced: dict[int, dict[int, None]] = {}
+        self.topics: dict[str, dict[int, None]] = {}
+        """Every topic that ``/brokers/topics`` has, with its partitions."""
+        self.adding: dict[int, tuple[int, ...]] = {}
+        self.removing: dict[int, tuple[int, ...]] = {}
+        self.reassigning: dict[int, None] = {}
+        self.to_delete: dict[str, None] = {}
+        """Topics whose deletion has been asked for."""
+        self.deletions: dict[str, dict[tuple[int, int], str]] = {}
+        """Of those whose deletion has begun: the state of each replica (partition, broker)."""
 
     # brokers
 
@@ -52,9 +63,23 @@ class ControllerContext:
 
     # partitions
 
-    def assign(self, tp: TopicPartition, replicas: tuple[int, ...]) -> None:
+    def full_assignment(self, index: int) -> Assignment:
+        """A partition's replicas, with what a reassignment adds and removes."""
+        return Assignment(self.assignment[index], self.adding.get(index, ()), self.removing.get(index, ()))
+
+    def assign(self, tp: TopicPartition, assigned: tuple[int, ...] | Assignment) -> None:
         """A partition's replicas, as the topic's znode has them."""
         index = tp.index
+        if isinstance(assigned, Assignment):
+            replicas = assigned.replicas
+            _keep(self.adding, index, assigned.adding)
+            _keep(self.removing, index, assigned.removing)
+        else:
+            replicas = assigned
+            if self.adding:
+                self.adding.pop(index, None)
+            if self.removing:
+                self.removing.pop(index, None)
         known = self.assignment.get(index)
         if known == replicas:
             return
@@ -64,6 +89,7 @@ class ControllerContext:
             self.preferring[known[0]] -= 1
         self.partitions[index] = tp
         self.assignment[index] = replicas
+        self.topics.setdefault(tp.topic, {})[index] = None
         for broker in replicas:
             self.hosted.setdefault(broker, {})[index] = None
         self.preferring[replicas[0]] = self.preferring.get(replicas[0], 0) + 1
@@ -87,8 +113,26 @@ class ControllerContext:
         """A partition's state from its znode's data and version."""
         leader, leader_epoch, isr, controller_epoch = data
         return PartitionState(
-            self.partitions[index], leader, leader_epoch, isr, version, self.assignment[index], controller_epoch
-        )
+            self.partitions[index], leader, leader_epoch, isr, version, self.assignment[index], controller_epoch,
+            self.adding.get(index, ()),
+        )  # fmt: skip
+
+    def forget_partition(self, index: int) -> None:
+        """A partition of a topic that has been deleted."""
+        self.offline.pop(index, None)
+        self.new.pop(index, None)
+        self.reassigning.pop(index, None)
+        self.adding.pop(index, None)
+        self.removing.pop(index, None)
+        state = self.states.pop(index, None)
+        if state is not None:
+            self.led.get(state.leader, {}).pop(index, None)
+        replicas = self.assignment.pop(index)
+        for broker in replicas:
+            self.hosted[broker].pop(index, None)
+        self.preferring[replicas[0]] -= 1
+        self.imbalanced.get(replicas[0], {}).pop(index, None)
+        self.topics[self.partitions.pop(index).topic].pop(index, None)
 
     def hosted_on(self, brokers: Iterable[int]) -> dict[int, list[int]]:
         """The partitions that each of ``brokers`` has a replica of, sorted."""
@@ -119,7 +163,9 @@ class ControllerContext:
         """Sort all partitions into online, offline and new, from their states and the live brokers."""
         self.offline.clear()
         self.new.clear()
-        for index in self.assignment:
+        for index, tp in self.partitions.items():
+            if self.to_delete and tp.topic in self.to_delete:
+                continue
             state = self.states.get(index)
             if state is None:
                 self.new[index] = None
@@ -132,7 +178,8 @@ class ControllerContext:
         self.epoch_version = 0
         for table in (
             self.live, self.racks, self.shutting_down, self.partitions, self.assignment, self.states, self.offline,
-            self.new, self.hosted, self.led, self.preferring, self.imbalanced,
+            self.new, self.hosted, self.led, self.preferring, self.imbalanced, self.topics, self.adding,
+            self.removing, self.reassigning, self.to_delete, self.deletions,
         ):  # fmt: skip
             table.clear()
 
@@ -146,3 +193,10 @@ class ControllerContext:
             known = self.imbalanced.get(preferred)
             if known is not None:
                 known.pop(index, None)
+
+
+def _keep(table: dict[int, tuple[int, ...]], index: int, brokers: tuple[int, ...]) -> None:
+    if brokers:
+        table[index] = brokers
+    else:
+        table.pop(index, None)

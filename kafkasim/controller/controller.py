@@ -4,8 +4,7 @@ Stands for ``KafkaController``.  All that it does is an event in one queue, proc
 that blocks on ZooKeeper: a mass election delays an AlterPartition behind it.  Every write is fenced by the version of
 ``/controller_epoch``; who finds itself succeeded resigns.
 
-Left out: controlled shutdown, topic creation, deletion and partition addition by event, reassignment, disk failures,
-ISR notifications of releases before 2.7, elections that an administrator wants unclean.
+Left out: disk failures, ISR notifications of releases before 2.7, elections that an administrator wants unclean.
 """
 
 from __future__ import annotations
@@ -16,8 +15,16 @@ from typing import Any, Final
 import simpy
 
 from kafkasim.connection import Directory
-from kafkasim.controller import alter_partition, broker_change, candidacy, failover, preferred, watching
+from kafkasim.controller import (
+    candidacy,
+    controlled_shutdown,
+    failover,
+    preferred,
+    reassignment,
+    watching,
+)
 from kafkasim.controller import event_queue as events
+from kafkasim.controller.active_events import ActiveEvents
 from kafkasim.controller.channels import ChannelManager
 from kafkasim.controller.context import ControllerContext
 from kafkasim.controller.costs import ControllerCosts
@@ -26,25 +33,28 @@ from kafkasim.controller.services import Services
 from kafkasim.controller.state_machines import StateMachines
 from kafkasim.controller.store import (
     CONTROLLER,
-    PREFERRED_REPLICA_ELECTION,
     ControllerMoved,
     ControllerStore,
     ProcessDied,
     SessionExpired,
     Steps,
     ZooKeeper,
-    broker_path,
 )
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
-from kafkasim.messages import ElectLeadersBody, PartitionState
+from kafkasim.messages import (
+    AlterReassignmentsBody,
+    ControlledShutdownBody,
+    ElectLeadersBody,
+    PartitionState,
+)
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
-from kafkasim.protocol import LEADER_AND_ISR, NOT_CONTROLLER, Request
+from kafkasim.protocol import Request
 from kafkasim.scenario.versions import Version
 from kafkasim.topics import Topics
-from kafkasim.zookeeper.operations import Exists, GetData, WatchEvent
+from kafkasim.zookeeper.operations import Exists, WatchEvent
 
 FIRST_BALANCE_S: Final = 5.0
 """After a failover the first balance check comes this much later."""
@@ -73,6 +83,7 @@ class Controller:
         timeline: Timeline,
         costs: ControllerCosts,
         life: Life | None = None,
+        pipelined: bool = True,
     ) -> None:
         self.life = Life(env.scheduler) if life is None else life
         self.broker_id = broker_id
@@ -81,7 +92,7 @@ class Controller:
         self.expired_events: int = 0
         self.context = ControllerContext()
         self.queue = EventQueue(env)
-        self.store = ControllerStore(zk, self.context)
+        self.store = ControllerStore(zk, self.context, pipelined)
         self.channels = ChannelManager(network, streams, broker_id, host, directory, config, self._response, self.life)
         self._env = env
         self._topics = topics
@@ -104,18 +115,27 @@ class Controller:
         self._phases = streams.stream(f"controller/{broker_id}/balance-phase")
         self._term: int = 0
         self._running: bool = False
+        orders = self._orders = ActiveEvents(self._services, self._machines, lambda: self.active)
+        self._reassignments = orders.reassignments
+        self._deletion = orders.deletion
         self._handlers: dict[str, Callable[[ControllerEvent], Steps]] = {
             events.STARTUP: self._startup,
             events.REELECT: self._reelect,
             events.REGISTER_AND_REELECT: self._register_and_reelect,
             events.CONTROLLER_CHANGE: self._controller_change,
             events.EXPIRE: self._expire,
-            events.BROKER_CHANGE: self._broker_change,
-            events.BROKER_MODIFICATIONS: self._broker_modifications,
-            events.ALTER_PARTITION: self._alter_partition,
-            events.ELECT_LEADERS: self._elect_leaders,
-            events.ELECT_BY_ZOOKEEPER: self._elect_by_zookeeper,
+            events.BROKER_CHANGE: orders.broker_change,
+            events.BROKER_MODIFICATIONS: orders.broker_modifications,
+            events.ALTER_PARTITION: orders.alter_partition,
+            events.ELECT_LEADERS: orders.elect_leaders,
+            events.ELECT_BY_ZOOKEEPER: orders.elect_by_zookeeper,
             events.AUTO_BALANCE: self._auto_balance,
+            events.CONTROLLED_SHUTDOWN: orders.controlled_shutdown,
+            events.TOPIC_CHANGE: orders.topic_change,
+            events.PARTITION_MODIFICATIONS: orders.partition_modifications,
+            events.TOPIC_DELETION: orders.topic_deletion,
+            events.STOP_REPLICA_RESPONSE: orders.replicas_deleted,
+            events.REASSIGNMENT: orders.reassign,
             events.LEADER_AND_ISR_RESPONSE: self._ignored,
             events.UPDATE_METADATA_RESPONSE: self._ignored,
         }
@@ -196,6 +216,10 @@ class Controller:
         self._run_thread()
         self.queue.put(ControllerEvent(events.STARTUP))
 
+    def shut_down(self) -> None:
+        """The process is about to close its ZooKeeper session: nothing more is done or sent."""
+        self.crash()
+
     def crash(self) -> None:
         """SIGKILL: queue, memory and connections vanish; the instance is of no more use."""
         self.store.dead = True
@@ -244,8 +268,27 @@ class Controller:
         """An administrator wants preferred leaders; the reply maps a partition's number to its error."""
         body: ElectLeadersBody = request.body
         self.queue.put(
-            ControllerEvent(events.ELECT_LEADERS, (request, respond), body.cause or request.cause, _refuse_election)
+            ControllerEvent(events.ELECT_LEADERS, (request, respond), body.cause or request.cause, preferred.turn_away)
         )
+
+    def handle_controlled_shutdown(self, request: Request, respond: Respond) -> None:
+        """A broker wants to stop; the reply lists what it still leads."""
+        body: ControlledShutdownBody = request.body
+        turn_away = controlled_shutdown.turn_away
+        self.queue.put(
+            ControllerEvent(
+                events.CONTROLLED_SHUTDOWN,
+                (request, respond),
+                body.cause or request.cause,
+                controlled_shutdown.turn_away,
+            )
+        )
+
+    def handle_reassignments(self, request: Request, respond: Respond) -> None:
+        """An administrator wants replicas elsewhere; the reply maps a partition's number to its error."""
+        body: AlterReassignmentsBody = request.body
+        turn_away = reassignment.turn_away
+        self.queue.put(ControllerEvent(events.REASSIGNMENT, (request, respond), body.cause or request.cause, turn_away))
 
     # the event thread
 
@@ -340,7 +383,7 @@ class Controller:
         self._term += 1
         row = self._services.note("controller_elected", f"controller epoch {epoch}", cause)
         reads, states, writes = store.reads, store.state_reads, store.state_writes
-        yield from failover.run(self._services, self._machines, row)
+        yield from failover.run(self._services, self._machines, self._reassignments, self._deletion, row)
         took_ms = (self._env.now - begun) * 1000.0
         self._services.complete(
             row,
@@ -352,39 +395,6 @@ class Controller:
             self._schedule_balance(self._env.now + FIRST_BALANCE_S)
 
     # the active controller's events
-
-    def _broker_change(self, event: ControllerEvent) -> Steps:
-        if self.active:
-            yield from broker_change.process(self._services, self._machines, event.cause)
-
-    def _broker_modifications(self, event: ControllerEvent) -> Steps:
-        if not self.active:
-            return
-        outcome = yield from self.store.read_one(GetData(broker_path(event.argument), True))
-        if outcome.error is None and event.argument in self.context.live:
-            self.context.racks[event.argument] = outcome.data.get("rack")
-            yield from self._services.send_metadata(self.context.brokers(), [], event.cause)
-
-    def _alter_partition(self, event: ControllerEvent) -> Steps:
-        request, respond = event.argument
-        if self.active:
-            yield from alter_partition.process(self._services, request)
-        else:
-            alter_partition.answer(request, NOT_CONTROLLER)
-        respond(request)
-
-    def _elect_leaders(self, event: ControllerEvent) -> Steps:
-        request, respond = event.argument
-        if not self.active:
-            _refuse_election(event.argument)
-            return
-        yield from preferred.elect(self._services, self._machines, request, event.cause)
-        respond(request)
-
-    def _elect_by_zookeeper(self, event: ControllerEvent) -> Steps:
-        """Preferred elections asked for through a znode: the watch is set again (nothing else is modelled)."""
-        if self.active:
-            yield from self.store.read_one(Exists(PREFERRED_REPLICA_ELECTION, True))
 
     def _auto_balance(self, event: ControllerEvent) -> Steps:
         if not self.active or event.argument != self._term:
@@ -400,8 +410,9 @@ class Controller:
         yield from ()
 
     def _response(self, broker_id: int, request: Request) -> None:
-        kind = events.LEADER_AND_ISR_RESPONSE if request.api == LEADER_AND_ISR else events.UPDATE_METADATA_RESPONSE
-        self.queue.put(ControllerEvent(kind, (broker_id, request.error), request.cause))
+        queued = self._orders.response(broker_id, request)
+        if queued is not None:
+            self.queue.put(queued)
 
     # the balance task
 
@@ -418,9 +429,3 @@ class Controller:
     def _balance_due(self, term: int) -> None:
         if self.active and term == self._term:
             self.queue.put(ControllerEvent(events.AUTO_BALANCE, term))
-
-
-def _refuse_election(argument: tuple[Request, Respond]) -> None:
-    request, respond = argument
-    preferred.refuse(request)
-    respond(request)

@@ -4,8 +4,7 @@ Stands for ``KafkaController.onControllerFailover``: everything is read from Zoo
 partitions reads; then the brokers get the whole state, replicas of dead brokers leave their ISRs, and partitions that
 have no leader get one.  Until then no other event is processed.
 
-Left out: creation of ``/feature``, topic ids written by the first 2.8 controller, resumption of reassignments and topic
-deletions, delegation tokens.
+Left out: creation of ``/feature``, topic ids written by the first 2.8 controller, delegation tokens.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import Any
 
 import simpy
 
+from kafkasim.controller.assignment import decode
+from kafkasim.controller.reassignment import Reassignments
 from kafkasim.controller.services import Services
 from kafkasim.controller.state_machines import StateMachines
 from kafkasim.controller.store import (
@@ -29,10 +30,13 @@ from kafkasim.controller.store import (
     broker_path,
     topic_path,
 )
+from kafkasim.controller.topic_deletion import TopicDeletion
 from kafkasim.zookeeper.operations import Delete, Exists, GetChildren, GetData
 
 
-def run(services: Services, machines: StateMachines, cause: int) -> Steps:
+def run(
+    services: Services, machines: StateMachines, reassignments: Reassignments, deletion: TopicDeletion, cause: int
+) -> Steps:
     """From the won election to "ready to serve as the new controller"."""
     store = services.store
     context = services.context
@@ -42,7 +46,12 @@ def run(services: Services, machines: StateMachines, cause: int) -> Steps:
     yield from _delete_notifications(services, LOG_DIR_EVENT_NOTIFICATION)
     yield from _delete_notifications(services, ISR_CHANGE_NOTIFICATION)
     yield from _read_context(services)
-    yield from store.read_one(GetChildren(DELETE_TOPICS, True))
+    doomed = yield from store.read_one(GetChildren(DELETE_TOPICS, True))
+    for name in sorted(doomed.children):
+        if name in context.topics:
+            context.to_delete[name] = None
+    for index in (*context.adding, *context.removing):
+        context.reassigning[index] = None
     brokers = context.brokers()
     yield from services.send_metadata(brokers, [], cause)
     # replicas: all that are online are sent their state, the dead brokers' ones leave the ISRs
@@ -55,6 +64,9 @@ def run(services: Services, machines: StateMachines, cause: int) -> Steps:
     yield from machines.bring_online(cause)
     # what was left unfinished
     yield from store.read_one(Exists(REASSIGN_PARTITIONS, True))
+    yield from reassignments.resume(cause)
+    if context.to_delete:
+        yield from deletion.resume(cause)
     yield from store.read_one(GetData(PREFERRED_REPLICA_ELECTION, False))
     yield from store.write([Delete(PREFERRED_REPLICA_ELECTION, -1)])
 
@@ -71,7 +83,7 @@ def _read_context(services: Services) -> Steps:
         if outcome.error is not None:
             continue
         for partition, replicas in outcome.data.items():
-            context.assign(services.topics.partition(name, partition), tuple(replicas))
+            context.assign(services.topics.partition(name, partition), decode(replicas))
     for broker in context.brokers():
         yield from store.read_one(Exists(broker_path(broker), True))
     indexes = sorted(context.assignment)

@@ -8,6 +8,9 @@ Left out: unclean elections by request; the wait of an admin client's request un
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from kafkasim.controller.services import Services
 from kafkasim.controller.sizes import elect_leaders_response_bytes
 from kafkasim.controller.state_machines import PREFERRED, StateMachines
@@ -21,6 +24,10 @@ from kafkasim.protocol import (
     UNKNOWN_TOPIC_OR_PARTITION,
     Request,
 )
+from kafkasim.scenario.versions import Version
+
+_DESPITE_REASSIGNMENTS_SINCE: Final = Version(3, 4)
+"""Until 3.3 the balance task moves nothing while any reassignment is running."""
 
 
 def elect(services: Services, machines: StateMachines, request: Request, cause: int) -> Steps:
@@ -49,15 +56,30 @@ def refuse(request: Request) -> None:
     _answer(request, {tp.index: NOT_CONTROLLER for tp in body.partitions})
 
 
+def turn_away(argument: tuple[Request, Callable[[Request], None]]) -> None:
+    """The same for an event that is dropped from the queue: (request, respond)."""
+    request, respond = argument
+    refuse(request)
+    respond(request)
+
+
 def balance(services: Services, machines: StateMachines, cause: int) -> Steps:
     """For each broker that leads too few of the partitions that prefer it: elect those where it can lead."""
     context = services.context
+    if context.reassigning and services.version < _DESPITE_REASSIGNMENTS_SINCE:
+        return
     limit = float(services.config.get("leader.imbalance.per.broker.percentage", 10)) / 100.0
     for broker in sorted(context.imbalanced):
         away = context.wants_preferred(broker)
         if not away or len(away) / context.preferring[broker] <= limit:
             continue
-        able = [index for index in away if context.is_live(broker) and broker in context.states[index].isr]
+        able = [
+            index
+            for index in away
+            if context.is_live(broker)
+            and broker in context.states[index].isr
+            and context.partitions[index].topic not in context.to_delete
+        ]
         if able:
             detail = f"balance task: {len(away)} of {context.preferring[broker]} partitions that prefer broker {broker}"
             row = services.note("preferred_election", f"{detail} are led elsewhere, {len(able)} can return", cause)

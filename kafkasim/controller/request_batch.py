@@ -1,10 +1,8 @@
 """What one state change sends to the brokers.
 
 Stands for ``ControllerBrokerRequestBatch``: partition states are collected a broker, then leave in the order
-LeaderAndIsr (each broker its own), UpdateMetadata (all partitions of the batch to each broker concerned).  Only live
-brokers are sent anything.
-
-Left out: StopReplica (controlled shutdown, deletion, reassignment).
+LeaderAndIsr (each broker its own), UpdateMetadata (all partitions of the batch to each broker concerned), StopReplica.
+Only live brokers (those in controlled shutdown too) are sent anything.
 """
 
 from __future__ import annotations
@@ -13,9 +11,16 @@ from collections.abc import Iterable
 
 from kafkasim.controller.channels import ChannelManager
 from kafkasim.controller.context import ControllerContext
-from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_bytes
-from kafkasim.messages import LeaderAndIsrBody, PartitionState, UpdateMetadataBody
-from kafkasim.protocol import LEADER_AND_ISR, UPDATE_METADATA
+from kafkasim.controller.sizes import leader_and_isr_bytes, stop_replica_bytes, update_metadata_bytes
+from kafkasim.messages import (
+    EPOCH_DURING_DELETE,
+    LeaderAndIsrBody,
+    PartitionState,
+    StopReplicaBody,
+    StopReplicaItem,
+    UpdateMetadataBody,
+)
+from kafkasim.protocol import LEADER_AND_ISR, STOP_REPLICA, UPDATE_METADATA
 from kafkasim.scenario.versions import Version
 
 
@@ -31,6 +36,7 @@ class RequestBatch:
         self._channels = channels
         self._version = version
         self._leader_and_isr: dict[int, dict[int, PartitionState]] = {}
+        self._stop: dict[int, dict[int, StopReplicaItem]] = {}
         self._metadata: dict[int, PartitionState] = {}
         self._metadata_brokers: dict[int, None] = {}
         self._to_everybody: bool = False
@@ -53,9 +59,20 @@ class RequestBatch:
         for state in states:
             self._metadata[state.tp.index] = state
 
+    def add_stop_replica(self, broker: int, index: int, delete: bool) -> None:
+        """The replica of a partition on ``broker`` stops; ``delete``: its log goes too."""
+        context = self._context
+        if broker not in context.live:
+            return
+        tp = context.partitions[index]
+        state = context.states.get(index)
+        epoch = EPOCH_DURING_DELETE if state is None or tp.topic in context.to_delete else state.leader_epoch
+        self._stop.setdefault(broker, {})[index] = StopReplicaItem(tp, epoch, delete)
+
     def entries(self) -> int:
         """Partition entries of all requests to build: what the event thread has to do."""
-        return sum(len(states) for states in self._leader_and_isr.values()) + len(self._metadata)
+        entries = sum(len(states) for states in self._leader_and_isr.values()) + len(self._metadata)
+        return entries + sum(len(items) for items in self._stop.values())
 
     def send(self, cause: int) -> None:
         """Queue the requests; ``cause`` is the timeline row behind the whole batch."""
@@ -82,6 +99,11 @@ class RequestBatch:
                         self._channels.controller_id, context.epoch, live[broker], states, everybody, cause, causes
                     )
                     self._channels.send(broker, UPDATE_METADATA, size, metadata, cause)
+        for broker in sorted(self._stop):
+            if broker in live:
+                items = [self._stop[broker][index] for index in sorted(self._stop[broker])]
+                stop = StopReplicaBody(self._channels.controller_id, context.epoch, live[broker], items, cause)
+                self._channels.send(broker, STOP_REPLICA, stop_replica_bytes(items, self._version), stop, cause)
 
 
 def _in_order(states: dict[int, PartitionState]) -> list[PartitionState]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from kafkasim.messages import PartitionState
+from kafkasim.messages import PartitionState, StopReplicaItem
 from kafkasim.scenario.versions import Version
 
 _TOPIC_IDS_SINCE: Final = Version(2, 8)
@@ -54,3 +54,15 @@ def alter_partition_response_bytes(members: list[int], topics: int) -> int:
 def elect_leaders_response_bytes(partitions: int, topics: int) -> int:
     """ElectLeaders' answer: an error code and message a partition."""
     return 16 + 10 * topics + 9 * partitions
+
+
+def stop_replica_bytes(items: list[StopReplicaItem], version: Version) -> int:
+    """StopReplica v3 and later: index, leader epoch, delete flag a partition."""
+    topics = {item.tp.topic: None for item in items}
+    size = 34 + (1 if version >= _KRAFT_FLAG_SINCE else 0)
+    return size + sum(_TOPIC_BYTES + len(name) for name in topics) + 10 * len(items)
+
+
+def controlled_shutdown_response_bytes(topics: list[str]) -> int:
+    """ControlledShutdown's answer; ``topics`` names the topic of each partition that is left."""
+    return 12 + sum(6 + len(topic) for topic in topics)

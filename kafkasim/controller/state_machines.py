@@ -5,12 +5,12 @@ Stands for ``ZkPartitionStateMachine`` (online, offline, new partitions; electio
 and written on condition of the version that was read; whoever lost a race is read and tried again.  One call makes one
 batch of requests, sent when all its partitions are done.
 
-Left out: topic deletion and reassignment, leader recovery state.
+Left out: leader recovery state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
 import simpy
@@ -26,6 +26,7 @@ from kafkasim.zookeeper.operations import Create, GetData
 OFFLINE: Final = "offline"
 PREFERRED: Final = "preferred"
 CONTROLLED_SHUTDOWN: Final = "controlled shutdown"
+REASSIGN: Final = "reassign"
 
 _UNCLEAN: Final = "unclean.leader.election.enable"
 
@@ -71,6 +72,12 @@ class StateMachines:
         yield from services.send(batch, cause)
         return elected
 
+    def create(self, indexes: Sequence[int], cause: int) -> Steps:
+        """New partitions (known in memory) → Online."""
+        batch = self._services.batch()
+        yield from self._initialise(list(indexes), batch, cause)
+        yield from self._services.send(batch, cause)
+
     # replicas
 
     def replicas_online(self, brokers: Sequence[int], cause: int) -> Steps:
@@ -81,23 +88,64 @@ class StateMachines:
         for broker, indexes in context.hosted_on(brokers).items():
             for index in indexes:
                 state = context.states.get(index)
-                if state is not None:
+                if state is not None and not self._deleted(index):
                     batch.add_leader_and_isr((broker,), state)
         yield from services.send(batch, cause)
 
     def replicas_offline(self, brokers: Sequence[int], cause: int) -> Steps:
-        """All replicas on ``brokers`` → Offline: out of the ISR, with a new leader epoch; the others are told."""
+        """All replicas on ``brokers`` → Offline, but those of topics that are being deleted."""
+        hosted = self._services.context.hosted_on(brokers)
+        if self._services.context.to_delete:
+            hosted = {broker: [i for i in indexes if not self._deleted(i)] for broker, indexes in hosted.items()}
+        yield from self.take_offline(hosted, cause)
+
+    def take_offline(self, replicas: Mapping[int, Sequence[int]], cause: int) -> Steps:
+        """Replicas (by broker) → Offline: stopped, out of the ISR, with a new leader epoch; the others are told."""
         services = self._services
         context = services.context
         batch = services.batch()
-        for broker, indexes in context.hosted_on(brokers).items():
+        for broker, indexes in replicas.items():
+            if broker in context.live:
+                for index in indexes:
+                    batch.add_stop_replica(broker, index, delete=False)
             known = [index for index in indexes if index in context.states]
             for state in (yield from self._remove_from_isr(broker, known, batch, cause)):
-                others = [replica for replica in state.replicas if replica != broker]
-                batch.add_leader_and_isr(others, state)
+                if not self._deleted(state.tp.index):
+                    others = [replica for replica in state.replicas if replica != broker]
+                    batch.add_leader_and_isr(others, state)
         yield from services.send(batch, cause)
 
+    def stop_replicas(self, replicas: Mapping[int, Sequence[int]], delete: bool, cause: int) -> Steps:
+        """StopReplica by itself (``delete``: ReplicaDeletionStarted)."""
+        batch = self._services.batch()
+        for broker, indexes in replicas.items():
+            for index in indexes:
+                batch.add_stop_replica(broker, index, delete)
+        yield from self._services.send(batch, cause)
+
+    def raise_epoch(self, index: int, cause: int) -> Generator[simpy.Event, Any, PartitionState | None]:
+        """The next leader epoch with leader and ISR as they are (updateLeaderEpoch); None if there is no state."""
+        services = self._services
+        context = services.context
+        while True:
+            state = (yield from services.store.states([index])).get(index)
+            if state is None or state.controller_epoch > context.epoch:
+                return None
+            yield from services.compute(services.costs.state_s)
+            written, changed = yield from services.store.update(
+                [_changed(state, state.leader, state.isr, context.epoch)]
+            )
+            if written:
+                context.put_state(written[0])
+                return written[0]
+            if not changed:
+                return None
+
     # inside
+
+    def _deleted(self, index: int) -> bool:
+        context = self._services.context
+        return bool(context.to_delete) and context.partitions[index].topic in context.to_delete
 
     def _initialise(
         self, indexes: list[int], batch: RequestBatch, cause: int
@@ -111,7 +159,7 @@ class StateMachines:
                 proposed.append(
                     PartitionState(
                         context.partitions[index], choice.leader, 0, choice.isr, 0, context.assignment[index],
-                        context.epoch,
+                        context.epoch, context.adding.get(index, ()),
                     )
                 )  # fmt: skip
         if not proposed:
@@ -184,6 +232,8 @@ class StateMachines:
         live = context.live_replicas(state.tp.index)
         if strategy == PREFERRED:
             return leader_selection.preferred(state, live)
+        if strategy == REASSIGN:
+            return leader_selection.reassign(state, context.full_assignment(state.tp.index).target, live)
         return leader_selection.offline(state, live, unclean)
 
     def _unclean_topics(
@@ -246,8 +296,9 @@ class StateMachines:
 def _changed(state: PartitionState, leader: int, isr: tuple[int, ...], controller_epoch: int) -> PartitionState:
     """The proposal: the next leader epoch, on condition of the partition epoch that was read."""
     return PartitionState(
-        state.tp, leader, state.leader_epoch + 1, isr, state.partition_epoch, state.replicas, controller_epoch
-    )
+        state.tp, leader, state.leader_epoch + 1, isr, state.partition_epoch, state.replicas, controller_epoch,
+        state.adding,
+    )  # fmt: skip
 
 
 def _elected(state: PartitionState, choice: Election, controller_epoch: int) -> PartitionState:

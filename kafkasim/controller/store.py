@@ -5,7 +5,8 @@ the event thread waits for all of them.  Every write is a multi with a check of 
 controller that has been succeeded cannot write.  Each method is a generator of a SimPy process.
 
 ``state_reads``, ``state_writes``, ``reads`` and ``writes`` count what has been asked for; reads and writes include
-those of partition states.  ``cause`` is the timeline row that watchers of the changes are told.
+those of partition states.  ``cause`` is the timeline row that watchers of the changes are told.  ``pipelined`` is
+False for the client that the controller had before Kafka 1.1: one request at a time, each waited for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from kafkasim.zookeeper.operations import (
     BADVERSION,
     SESSIONEXPIRED,
     Check,
+    Delete,
     GetChildren,
     GetData,
     Multi,
@@ -87,13 +89,14 @@ def state_path(tp: TopicPartition) -> str:
 class ControllerStore:
     """Reads and fenced writes of one broker's controller."""
 
-    def __init__(self, zk: ZooKeeper, context: ControllerContext) -> None:
+    def __init__(self, zk: ZooKeeper, context: ControllerContext, pipelined: bool = True) -> None:
         self.reads: int = 0
         self.writes: int = 0
         self.state_reads: int = 0
         self.state_writes: int = 0
         self.dead: bool = False
         self.cause: int = 0
+        self.pipelined = pipelined
         self._zk = zk
         self._context = context
 
@@ -129,6 +132,13 @@ class ControllerStore:
         """The one write that is not fenced: the multi that makes a controller."""
         self.writes += 1
         return (yield from self._submit([multi]))[0]
+
+    def delete_recursively(self, path: str) -> Generator[simpy.Event, Any, None]:
+        """A znode and all below it, children first: a list and a delete each, one after the other."""
+        listed = yield from self.read_one(GetChildren(path, False))
+        for name in listed.children:
+            yield from self.delete_recursively(f"{path}/{name}")
+        yield from self.write([Delete(path, -1)])
 
     def controller(self) -> Generator[simpy.Event, Any, int]:
         """Read ``/controller`` (and watch it): the controller's id, -1 if there is none."""
@@ -187,7 +197,7 @@ class ControllerStore:
                 written.append(
                     PartitionState(
                         state.tp, state.leader, state.leader_epoch, state.isr, outcome.version, state.replicas,
-                        state.controller_epoch,
+                        state.controller_epoch, state.adding,
                     )
                 )  # fmt: skip
             elif outcome.error == BADVERSION:
@@ -197,9 +207,16 @@ class ControllerStore:
     def _submit(self, operations: Sequence[Operation]) -> Generator[simpy.Event, Any, list[Outcome]]:
         if not operations:
             return []
-        outcomes: list[Outcome] = yield self._zk.submit(operations, self.cause)
-        if self.dead:
-            raise ProcessDied
+        if self.pipelined:
+            outcomes: list[Outcome] = yield self._zk.submit(operations, self.cause)
+            if self.dead:
+                raise ProcessDied
+        else:
+            outcomes = []
+            for operation in operations:
+                outcomes += yield self._zk.submit([operation], self.cause)
+                if self.dead:
+                    raise ProcessDied
         for outcome in outcomes:
             if outcome.error == SESSIONEXPIRED:
                 raise SessionExpired

@@ -3,8 +3,8 @@
 Stands for the ``…Handler`` classes of ``KafkaController``.  Every broker watches ``/controller``; the rest is the
 active controller's.  A watch is set again by the read that the event makes.
 
-Left out: handlers of topics (creation, deletion, partitions), reassignment, disk failures, ISR notifications: their
-watches are set, what fires is not acted on.
+Left out: handlers of ``/admin/reassign_partitions``, disk failures, ISR notifications: their watches are set, what
+fires is not acted on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from kafkasim.controller.event_queue import (
     BROKER_MODIFICATIONS,
     CONTROLLER_CHANGE,
     ELECT_BY_ZOOKEEPER,
+    PARTITION_MODIFICATIONS,
     REELECT,
+    TOPIC_CHANGE,
+    TOPIC_DELETION,
     ControllerEvent,
 )
 from kafkasim.controller.store import (
@@ -44,7 +47,7 @@ def settled(active: bool, context: ControllerContext, topics: Topics) -> list[tu
             for path in (BROKER_IDS, TOPICS, DELETE_TOPICS, ISR_CHANGE_NOTIFICATION, LOG_DIR_EVENT_NOTIFICATION)
         ]
         watches += [(broker_path(broker), "data") for broker in context.brokers()]
-        watches += [(topic_path(topic), "data") for topic in topics.names()]
+        watches += [(topic_path(topic), "data") for topic in topics.names() if topics.initial(topic)]
     return watches
 
 
@@ -59,6 +62,12 @@ def event_of(fired: WatchEvent, active: bool) -> ControllerEvent | None:
         return ControllerEvent(BROKER_CHANGE, cause=cause)
     if path == PREFERRED_REPLICA_ELECTION and kind == CREATED:
         return ControllerEvent(ELECT_BY_ZOOKEEPER, cause=cause)
+    if path == TOPICS and kind == CHILDREN:
+        return ControllerEvent(TOPIC_CHANGE, cause=cause)
+    if path == DELETE_TOPICS and kind == CHILDREN:
+        return ControllerEvent(TOPIC_DELETION, cause=cause)
+    if kind == CHANGED and path.startswith(f"{TOPICS}/"):
+        return ControllerEvent(PARTITION_MODIFICATIONS, path[len(TOPICS) + 1 :], cause)
     if kind == CHANGED and path.startswith(f"{BROKER_IDS}/"):
         return ControllerEvent(BROKER_MODIFICATIONS, int(path.rsplit("/", 1)[1]), cause)
     return None

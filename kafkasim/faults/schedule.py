@@ -22,10 +22,16 @@ from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.faults.freeze import Freeze
 from kafkasim.faults.links import BrokenLinks
 from kafkasim.faults.power_loss import PowerLoss
+from kafkasim.faults.rolling import RollingRestart
+from kafkasim.faults.stop import Stop
+from kafkasim.faults.topics import AddPartitions, CreateTopic, DeleteTopic, Reassign
 from kafkasim.scenario.model import EventSpec
 from kafkasim.scenario.places import LinkFaultSpec
 
 LOOK_EVERY_S = 0.01
+_TOPIC_ORDERS = {
+    "create_topic": CreateTopic, "delete_topic": DeleteTopic, "add_partitions": AddPartitions, "reassign": Reassign,
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -93,6 +99,9 @@ class EventSchedule:
             if not targets.is_up(cluster, process):
                 self._note(name, "fault", f"{spec.verb} without effect: it is down already")
                 continue
+            if spec.verb == "stop" and targets.is_stopping(cluster, process):
+                self._note(name, "fault", "stop without effect: it is stopping already")
+                continue
             role = "" if str(target) == name else f" ({target})"
             span = f" for {spec.for_s:g} s" if spec.verb == "freeze" else ""
             row = self._note(name, "fault", f"{spec.verb}{span}{role}")
@@ -101,6 +110,8 @@ class EventSchedule:
     def _fault(self, spec: EventSpec, process: targets.Process, row: int) -> Fault:
         if spec.verb == "crash":
             return Crash(self._cluster, process, spec.for_s, row)
+        if spec.verb == "stop":
+            return Stop(self._cluster, process, spec.for_s, row)
         if spec.verb == "power_loss":
             return PowerLoss(self._cluster, process, spec.for_s, row)
         assert spec.for_s is not None
@@ -116,8 +127,15 @@ class EventSchedule:
 
     def _order(self, spec: EventSpec) -> None:
         """What an administrator asks the cluster for."""
+        if spec.order is not None:
+            row = self._note("administrator", spec.verb, ", ".join(spec.order.topics))
+            self._add(spec, row, _TOPIC_ORDERS[spec.verb](self._cluster, self._admin_host, spec, row))
+            return
         row = self._note("administrator", spec.verb, spec.partitions)
-        self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
+        if spec.verb == "rolling_restart":
+            self._add(spec, row, RollingRestart(self._cluster, spec.for_s, spec.pause_s, row))
+        else:
+            self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
 
     def _note(self, actor: str, event: str, detail: str) -> int:
         return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail)

@@ -28,6 +28,11 @@ def is_up(cluster: Cluster, process: Process) -> bool:
     return cluster.ensemble.is_up(process.number)
 
 
+def is_stopping(cluster: Cluster, process: Process) -> bool:
+    """Whether the process has been told to stop and has not stopped yet."""
+    return process.kind == "broker" and cluster.brokers[process.number].stopping
+
+
 def find(cluster: Cluster, target: TargetSpec, draws: Stream) -> list[Process]:
     """The processes that ``target`` names now; :class:`NoEffect` if the role is vacant."""
     if target.kind == "rack":

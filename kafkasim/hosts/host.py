@@ -60,6 +60,10 @@ class Disk:
         """A sequential read of ``size_bytes`` from the platter; returns when it is done (s)."""
         return self.station.serve(now, size_bytes / self.read_bytes_per_s)
 
+    def write(self, now: float, size_bytes: int) -> float:
+        """A sequential write of ``size_bytes`` to the platter; returns when it is done (s)."""
+        return self.station.serve(now, size_bytes / self.write_bytes_per_s)
+
 
 class Host:
     """A machine by name.

@@ -35,6 +35,11 @@ class Facts:
         self.typed_brokers: ConfigDict = {}
         self.brokers: ConfigDict = {}
         self.partitions: dict[str, int] = {}
+        """Of each topic, with those that events create."""
+        self.initial: dict[str, int] = {}
+        """Of each topic: the partitions that exist at t = 0."""
+        self.created: dict[str, int] = {}
+        """Of topics that events create: with how many partitions."""
 
     def names(self, section: str) -> list[str]:
         """The keys of a mapping of the file, wrong ones too."""
@@ -56,15 +61,16 @@ class Facts:
 def check(file: ScenarioFile, report: Reporter) -> Facts:
     """All checks; what they find goes to ``report``."""
     facts = Facts(file, report)
-    check_config = _Configs(facts)
-    check_config.brokers()
+    checked = _Configs(facts)
+    checked.brokers()
     _times(facts)
     _brokers(facts)
     _zookeeper(facts)
     _hosts(facts)
     for name, topic in file.topics.items():
-        check_config.side(("topics", name, "config"), "topic", topic.config)
-        _topic(facts, name, topic)
+        checked.side(("topics", name, "config"), "topic", topic.config)
+        check_topic(facts, ("topics", name), name, topic)
+        facts.initial[name] = facts.partitions[name]
     return facts
 
 
@@ -174,9 +180,14 @@ def _disk(report: Reporter, path: Path, host: Host) -> None:
         report.wrong((*path, "disk", "fsync_p99"), "must not be below fsync_p50")
 
 
-def _topic(facts: Facts, name: str, topic: Topic) -> None:
+def check_config(facts: Facts, place: Path, side: str, raw: dict[str, object]) -> None:
+    """One ``config:`` mapping of one side."""
+    configs.check(facts.report, place, side, raw, facts.version, facts.file.duration)
+
+
+def check_topic(facts: Facts, place: Path, name: str, topic: Topic) -> None:
+    """A topic's replicas fit the cluster; ``facts.partitions`` then knows it."""
     report = facts.report
-    place: Path = ("topics", name)
     if name in (".", "..", OFFSETS_TOPIC, "__transaction_state"):
         report.wrong(place, "is not a name for a topic of yours", name, at_key=True)
     assigned = topic.assignment

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kafkasim.scenario import cross_clients, cross_events, cross_reference, resolve, sizing
+from kafkasim.scenario import cross_clients, cross_events, cross_orders, cross_reference, resolve, sizing
 from kafkasim.scenario.composition import compose_file, compose_text, override
 from kafkasim.scenario.errors import Mistake, ScenarioError
 from kafkasim.scenario.model import ReportSpec
@@ -45,8 +45,10 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
         report.finish()
         raise AssertionError("a scenario that cannot be validated has no mistakes")
     facts = cross_reference.check(file, report)
+    cross_orders.declare(facts)
     cross_clients.check(facts)
     cross_events.check(facts)
+    cross_orders.check(facts)
     sizing.check(facts)
     report.finish()
     return Scenario(
@@ -58,10 +60,10 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
         start_of_day_s=file.start_of_day,
         cluster=resolve.cluster(facts),
         hosts={name: resolve.host_spec(host) for name, host in file.hosts.items()},
-        topics={name: resolve.topic(facts, name, topic) for name, topic in file.topics.items()},
+        topics=resolve.topics(facts),
         producers=[resolve.producer(facts, producer) for producer in file.producers],
         consumers=[resolve.consumer(facts, consumer) for consumer in file.consumers],
-        events=[resolve.event(event) for event in file.events],
+        events=[resolve.event(facts, event) for event in file.events],
         expect=list(file.expect),
         report=ReportSpec(file.report.unavailability_threshold, file.report.interval),
         warnings=list(report.warnings),

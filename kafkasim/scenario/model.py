@@ -112,6 +112,13 @@ class ZooKeeperSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ControllerSpec:
+    """The controller. ``pipelined_zookeeper`` False: one request at a time, as before Kafka 1.1 (an experiment)."""
+
+    pipelined_zookeeper: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSpec:
     """Brokers, ensemble and network, of one Kafka release."""
 
@@ -120,6 +127,7 @@ class ClusterSpec:
     zookeeper: ZooKeeperSpec = ZooKeeperSpec()
     network: NetworkSpec = NetworkSpec()
     initial_controller: int | None = None
+    controller: ControllerSpec = ControllerSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class TopicSpec:
     replication_factor: int
     assignment: dict[int, list[int]] | None = None
     config: ConfigMap = field(default_factory=dict)
+    initial: int | None = None
+    """How many of the partitions exist at t = 0 (None: all); events create the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +203,17 @@ class ConsumerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicOrderSpec:
+    """What an administrator asks for: a topic, more partitions (``count``), replicas elsewhere."""
+
+    topics: tuple[str, ...]
+    count: int | None = None
+    to: tuple[int, ...] | None = None
+    """Brokers among which the replicas are placed anew."""
+    assignment: dict[int, list[int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventSpec:
     """Something that happens at a time: a fault, or an order to the cluster."""
 
@@ -204,6 +225,9 @@ class EventSpec:
     """How long it lasts (a crash: until the first start); None = the supervisor's delay, or to the end of the run."""
     link: LinkFaultSpec | None = None
     partitions: str = "all"
+    pause_s: float = 0.0
+    """Of a rolling restart: between two brokers."""
+    order: TopicOrderSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

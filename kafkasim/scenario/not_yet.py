@@ -7,11 +7,9 @@ from kafkasim.scenario.versions import Version
 
 NAMES: dict[str, dict[str, str]] = {
     "Event": {
-        "stop": "controlled shutdown",
         "slow_disk": "slow disks", "slow_cpu": "slow processors", "disk_failure": "failure of a log directory",
-        "reassign": "reassignment of partitions", "create_topic": "creating topics in a run",
-        "delete_topic": "deleting topics", "add_brokers": "adding brokers in a run",
-        "restart": "restart by order", "rolling_restart": "rolling restarts", "set_config": "changing configs in a run",
+        "add_brokers": "adding brokers in a run", "restart": "restart by order",
+        "set_config": "changing configs in a run",
         "pause": "garbage-collection pauses", "gc_pause": "garbage-collection pauses", "leave": "members that leave",
         "clock_skew": "clock skew",
     },

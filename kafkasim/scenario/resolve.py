@@ -6,7 +6,7 @@ from kafkasim.scenario import model, schema, schema_cluster
 from kafkasim.scenario.costs import CostsSpec, cost_docs
 from kafkasim.scenario.cross_reference import DEFAULT_HOST, Facts
 from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
-from kafkasim.scenario.schema_events import LINKS, TARGETED, VERBS, Ends, Event, LossyEnds, SlowEnds
+from kafkasim.scenario.schema_events import LINKS, TARGETED, TOPICS, VERBS, Ends, Event, LossyEnds, SlowEnds
 from kafkasim.scenario.targets import parse_target
 
 
@@ -41,6 +41,7 @@ def cluster(facts: Facts) -> model.ClusterSpec:
             loopback_latency_s=network.loopback,
         ),
         initial_controller=file.initial_controller,
+        controller=model.ControllerSpec(file.controller.zookeeper_client == "pipelined"),
     )
 
 
@@ -80,6 +81,15 @@ def host_spec(file: schema_cluster.Host) -> model.HostSpec:
     )
 
 
+def topics(facts: Facts) -> dict[str, model.TopicSpec]:
+    """All topics of a run: those of the file, then those that events create."""
+    found = {name: topic(facts, name, file) for name, file in facts.file.topics.items()}
+    for event in facts.file.events:
+        if event.create_topic is not None:
+            found[event.create_topic.name] = topic(facts, event.create_topic.name, event.create_topic)
+    return found
+
+
 def topic(facts: Facts, name: str, file: schema_cluster.Topic) -> model.TopicSpec:
     """A topic's resolved form."""
     if file.assignment:
@@ -89,7 +99,8 @@ def topic(facts: Facts, name: str, file: schema_cluster.Topic) -> model.TopicSpe
         assignment = None
         default = facts.brokers["default.replication.factor"]
         factor = file.replication_factor or (default if isinstance(default, int) else 1)
-    return model.TopicSpec(facts.partitions[name], factor, assignment, dict(file.config))
+    count, initial = facts.partitions[name], facts.initial.get(name, 0)
+    return model.TopicSpec(count, factor, assignment, dict(file.config), None if initial == count else initial)
 
 
 def producer(facts: Facts, file: schema.Producer) -> model.ProducerSpec:
@@ -163,7 +174,7 @@ def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
     )
 
 
-def event(file: Event) -> model.EventSpec:
+def event(facts: Facts, file: Event) -> model.EventSpec:
     """An event's resolved form."""
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
@@ -171,7 +182,25 @@ def event(file: Event) -> model.EventSpec:
         return model.EventSpec(file.at, verb, parse_target(value), file.for_)
     if verb in LINKS:
         return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
-    return model.EventSpec(file.at, verb)
+    if verb in TOPICS:
+        return model.EventSpec(file.at, verb, order=_order(facts, file))
+    return model.EventSpec(file.at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
+
+
+def _order(facts: Facts, file: Event) -> model.TopicOrderSpec:
+    if file.create_topic is not None:
+        name = file.create_topic.name
+        return model.TopicOrderSpec((name,), count=facts.created.get(name, facts.partitions[name]))
+    if file.delete_topic is not None:
+        return model.TopicOrderSpec((file.delete_topic,))
+    if file.add_partitions is not None:
+        return model.TopicOrderSpec((file.add_partitions.topic,), count=file.add_partitions.to)
+    order = file.reassign
+    assert order is not None
+    if order.topic is not None:
+        return model.TopicOrderSpec((order.topic,), assignment=dict(sorted((order.assignment or {}).items())))
+    names = sorted(facts.file.topics) if order.topics == "all" else list(order.topics or ())
+    return model.TopicOrderSpec(tuple(names), to=tuple(order.to or ()))
 
 
 def _link_fault(ends: Ends) -> LinkFaultSpec:

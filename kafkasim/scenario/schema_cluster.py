@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StrictInt, Tag, create_model
 
@@ -162,6 +162,14 @@ class _ReleaseSchema:
 Release = Annotated[Version, _ReleaseSchema]
 
 
+class Controller(Strict):
+    """How the controller works."""
+
+    zookeeper_client: Literal["pipelined", "synchronous"] = Field(
+        "pipelined", description="synchronous: one request at a time, as before Kafka 1.1 (an experiment)."
+    )
+
+
 class Cluster(Strict):
     """The Kafka cluster and its ensemble."""
 
@@ -170,6 +178,7 @@ class Cluster(Strict):
     zookeeper: ZooKeeper = Field(default_factory=lambda: ZooKeeper.model_validate({}))
     network: Network = Field(default_factory=Network)
     initial_controller: BrokerId | None = Field(None, description="Broker that is controller at t = 0; else drawn.")
+    controller: Controller = Field(default_factory=lambda: Controller.model_validate({}))
 
 
 class Topic(Strict):
