@@ -175,17 +175,25 @@ class Cluster(Directory):
             min_session_timeout_ms=int(config["minSessionTimeout"]),
             max_session_timeout_ms=int(config["maxSessionTimeout"]),
             read_s=costs.zookeeper_read_s,
+            client_write_s=costs.zookeeper_client_write_s,
             write_s=costs.zookeeper_write_s,
             write_per_follower_s=costs.zookeeper_write_per_follower_s,
+            follower_write_s=costs.zookeeper_follower_write_s,
             max_batch_size=int(config["maxBatchSize"]),
             commit_log_count=int(config["commitLogCount"]),
+            global_outstanding_limit=int(config["globalOutstandingLimit"]),
+            election_connect_s=int(config["cnxTimeout"]) / 1000.0,
+            pre_allocated_bytes=int(config["preAllocSize"]) * 1024,
+            snapshot_count=int(config["snapCount"]),
+            snapshot_log_bytes=int(config["snapSizeLimitInKb"]) * 1024,
+            log_on_own_device=bool(config["dataLogDir"]),
         )
         self.zookeeper_restart_delay_s = self.host_spec(spec.host).restart_delay_s
         hosts = [
             self.make_host(f"zookeeper {number}", spec.rack_of(number), spec.host)
-            for number in range(1, spec.servers + 1)
+            for number in range(1, spec.servers + spec.observers + 1)
         ]
-        ensemble = Ensemble(self.env, self.network, self.streams, hosts, self.timeline, parameters)
+        ensemble = Ensemble(self.env, self.network, self.streams, hosts, self.timeline, parameters, spec.observers)
         if trace_sessions:
             ensemble.trace_sessions = []
         ensemble.settle(spec.initial_leader)

@@ -274,7 +274,6 @@ class Controller:
     def handle_controlled_shutdown(self, request: Request, respond: Respond) -> None:
         """A broker wants to stop; the reply lists what it still leads."""
         body: ControlledShutdownBody = request.body
-        turn_away = controlled_shutdown.turn_away
         self.queue.put(
             ControllerEvent(
                 events.CONTROLLED_SHUTDOWN,

@@ -50,10 +50,14 @@ class CostsSpec:
         20e-6, ASSUMED, "applying a change of leader or ISR at a broker, per partition"
     )
     zookeeper_read_s: float = _cost(30e-6, PUBLISHED, "a ZooKeeper server's work per read")
+    zookeeper_client_write_s: float = _cost(
+        30e-6, PUBLISHED, "a ZooKeeper server's work per write of a client of its own, besides the leader's"
+    )
     zookeeper_write_s: float = _cost(30e-6, PUBLISHED, "the ZooKeeper leader's work per write")
     zookeeper_write_per_follower_s: float = _cost(
-        7.5e-6, PUBLISHED, "the ZooKeeper leader's work per write and follower"
+        5.4e-6, PUBLISHED, "the ZooKeeper leader's work per write and follower"
     )
+    zookeeper_follower_write_s: float = _cost(15e-6, ASSUMED, "a ZooKeeper follower's work per write")
 
 
 def cost_docs() -> dict[str, tuple[float, str, str]]:

@@ -29,7 +29,7 @@ class Facts:
         if brokers.ids is None and report.broken_in(("cluster", "brokers")):
             count = MOST_BROKERS  # how many there are is not known: nothing more can be said of ids
         self.ids: tuple[int, ...] = tuple(brokers.ids or range(1, count + 1))
-        self.servers = file.cluster.zookeeper.servers
+        self.servers = file.cluster.zookeeper.servers + file.cluster.zookeeper.observers
         if report.broken_in(("cluster", "zookeeper")):
             self.servers = MOST_SERVERS
         self.typed_brokers: ConfigDict = {}
@@ -143,8 +143,9 @@ def _zookeeper(facts: Facts) -> None:
     ensemble, report = facts.file.cluster.zookeeper, facts.report
     place: Path = ("cluster", "zookeeper")
     servers = f"1 to {facts.servers}"
-    if ensemble.initial_leader is not None and ensemble.initial_leader > facts.servers:
-        report.wrong((*place, "initial_leader"), "there is no such server", allowed=servers)
+    if ensemble.initial_leader is not None and ensemble.initial_leader > ensemble.servers:
+        voters = f"1 to {ensemble.servers}"
+        report.wrong((*place, "initial_leader"), "there is no such server", allowed=voters)
     for who, server in ensemble.initial_sessions.items():
         found = re.fullmatch(r"broker (\d{1,9})", who)
         if not found or int(found[1]) not in facts.ids:

@@ -97,9 +97,10 @@ class BrokersSpec:
 
 @dataclass(frozen=True, slots=True)
 class ZooKeeperSpec:
-    """The ensemble: servers 1 … n. ``initial_sessions`` pins the server that a broker's session hangs on."""
+    """The ensemble: voters 1 … n, then observers. ``initial_sessions`` pins the server of a broker's session."""
 
     servers: int = 1
+    observers: int = 0
     host: HostRef = None
     racks: list[str] | None = None
     config: ConfigMap = field(default_factory=dict)

@@ -20,7 +20,6 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses", "quotas": "quotas"},
     "Host": {"disks": "several disks a host", "jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
-    "ZooKeeper": {"observers": "observers"},
     "Cluster": {"kraft": "KRaft", "controllers": "KRaft"},
     "ScenarioFile": {
         "streams": "Kafka Streams", "quotas": "quotas", "connect": "Kafka Connect", "mirrors": "several data centres",

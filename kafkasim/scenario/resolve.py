@@ -29,6 +29,7 @@ def cluster(facts: Facts) -> model.ClusterSpec:
         ),
         zookeeper=model.ZooKeeperSpec(
             servers=ensemble.servers,
+            observers=ensemble.observers,
             host=host(ensemble.host),
             racks=list(ensemble.racks) if ensemble.racks else None,
             config=dict(ensemble.config),

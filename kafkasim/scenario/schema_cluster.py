@@ -121,6 +121,9 @@ class ZooKeeper(Strict):
     """The ZooKeeper ensemble."""
 
     servers: Annotated[StrictInt, Field(ge=1, le=31)] = Field(1, description="Voting servers; ids are 1 to n.")
+    observers: Annotated[StrictInt, Field(ge=0, le=31)] = Field(
+        0, description="Servers without a vote beside them; their ids go on from n + 1."
+    )
     host: HostChoice | None = _HOST
     racks: Racks | None = Field(None, description="Dealt out to the servers in turn.")
     config: Configs

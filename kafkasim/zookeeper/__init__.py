@@ -2,8 +2,10 @@
 
 Each server is a process on a host of its own with its tree, its log and its role; clients
 hang on one server each.  ``ensemble.py`` is the way in, ``client.py`` what a broker holds.
+All that a process plans goes through its ``life.py``, all silence is watched: a freeze or a
+partition needs nothing else of this room.
 
-Left out, with its place kept: freezes and partitions of the network (all timers of a
-process go through ``life.py``, all silence is watched), observers, snapshots by transaction
-count, the limit of outstanding requests, a server's own processor time for a follower's write.
+Left out: reconfiguration, local sessions, ACLs, the two safety holes of the 3.x servers (a
+NEWLEADER that is acknowledged before its transactions are on the disk, a sync thread that
+outlives its term).
 """

@@ -77,7 +77,7 @@ class ClientConnection(SocketOwner):
         self._host = host
         self._name = name
         self._pauses = streams.stream(f"zookeeper/client {name}/pauses")
-        self._hosts = [1 + n for n in streams.stream(f"zookeeper/client {name}/hosts").shuffled(ensemble.size)]
+        self._hosts = [1 + n for n in streams.stream(f"zookeeper/client {name}/hosts").shuffled(ensemble.total)]
         self._index = -1
         self._last_index = -1
         self._first = True

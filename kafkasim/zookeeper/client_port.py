@@ -3,9 +3,10 @@
 NIOServerCnxn, CommitProcessor and FinalRequestProcessor.  Requests of one session are
 answered in their order: what comes behind a write that is not committed yet waits for it,
 pings too.  Writes go to the leader at once; a commit is applied behind the reads that the
-server's processor holds already.
+server's processor holds already.  While more requests are in progress than the server's share
+of ``globalOutstandingLimit``, it does not read on from a client that has one of them.
 
-Left out: RequestThrottler and the limit of outstanding requests.
+Left out: RequestThrottler (off by default).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kafkasim.zookeeper.operations import (
     CREATED,
     DELETED,
     NONODE,
+    SESSIONMOVED,
     Exists,
     GetChildren,
     GetData,
@@ -57,7 +59,12 @@ class Attachment(SocketOwner):
         self.server_id: int = port.server.id
         self.session_id: int = 0
         self.timeout_ms: int = 0
+        self.term: int = port.term
         self.queue: deque[Request] = deque()
+        self.outstanding: int = 0
+        """Requests in progress, pings not counted."""
+        self.unread: deque[Request] | None = None
+        """What the socket holds while the server does not read it."""
 
     @property
     def life(self) -> Life:
@@ -67,7 +74,10 @@ class Attachment(SocketOwner):
     def socket_message(self, socket: Socket, message: Any) -> None:
         """Something from the client."""
         if isinstance(message, Request):
-            self.port.request(self, message)
+            if self.unread is None:
+                self.port.request(self, message)
+            else:
+                self.unread.append(message)
         else:
             self.port.handshake(self, message)
 
@@ -83,6 +93,10 @@ class ClientPort(Listener):
         self.server = server
         self.attachments: dict[int, Attachment] = {}
         self.watches = Watches()
+        self.term: int = 0
+        """Counts how often all clients were cut off."""
+        self.in_progress: int = 0
+        self._limit = server.parameters.outstanding_limit(server.ensemble.size, server.observes)
         self._anonymous: dict[Attachment, None] = {}
 
     def listens(self) -> bool:
@@ -103,6 +117,7 @@ class ClientPort(Listener):
     def forget(self, attachment: Attachment) -> None:
         """A connection is gone, and the watches kept for it."""
         self._anonymous.pop(attachment, None)
+        attachment.unread = None
         if self.attachments.get(attachment.session_id) is attachment:
             del self.attachments[attachment.session_id]
             self.watches.forget(attachment.session_id)
@@ -114,6 +129,8 @@ class ClientPort(Listener):
         self.attachments.clear()
         self._anonymous.clear()
         self.watches.clear()
+        self.in_progress = 0
+        self.term += 1
 
     def close_session(self, session_id: int) -> None:
         """The session's end has been applied here."""
@@ -139,6 +156,7 @@ class ClientPort(Listener):
         request = Request(OPEN, None)
         request.attachment = attachment
         attachment.queue.append(request)
+        self.in_progress += 1
         server.role.write(request)
 
     def revalidated(self, attachment: Attachment, session_id: int, timeout_ms: int) -> None:
@@ -167,11 +185,15 @@ class ClientPort(Listener):
     def request(self, attachment: Attachment, request: Request) -> None:
         """A request of an attached session: it touches, then takes its place in the session's order."""
         server = self.server
-        if not server.serving or attachment.session_id == 0:
+        if not server.serving or attachment.session_id == 0 or not server.role.touched(attachment.session_id):
             return
         request.attachment = attachment
-        server.role.touched(attachment.session_id)
+        self.in_progress += 1
         kind = request.kind
+        if kind != PING:
+            attachment.outstanding += 1
+            if self.in_progress > self._limit:
+                attachment.unread = deque()
         if kind in (WRITE, CLOSE):
             attachment.queue.append(request)
             server.role.write(request)
@@ -187,14 +209,19 @@ class ClientPort(Listener):
             return
         attachment = request.attachment
         queue = attachment.queue
-        if attachment.port is not self or not queue or queue[0] is not request:
+        if attachment.port is not self or attachment.term != self.term or not queue or queue[0] is not request:
             return
         queue.popleft()
-        if request.kind == OPEN:
+        if transaction.outcome.error == SESSIONMOVED:
+            # a matter of the connection: the server closes it, without an answer
+            attachment.socket.close()
+            self.forget(attachment)
+        elif request.kind == OPEN:
             failed = transaction.outcome.error is not None
             attachment.socket.send(ConnectResponse(attachment.session_id, 0 if failed else attachment.timeout_ms))
         else:
             attachment.socket.send(Reply(request, transaction.outcome, transaction.zxid))
+        self._answered(attachment, request)
         while queue and queue[0].kind in (READ, PING, SET_WATCHES):
             self._release(queue.popleft())
 
@@ -202,6 +229,20 @@ class ClientPort(Listener):
         """Watches on what ``change`` has changed, in commit order."""
         for session_id, path, kind in self.watches.fired_by(change):
             self.attachments[session_id].socket.send(WatchNotice(path, kind, cause))
+
+    def _answered(self, attachment: Attachment, request: Request) -> None:
+        """One request less in progress: a client that was not read may be read again."""
+        self.in_progress -= 1
+        if request.kind in (PING, OPEN):
+            return
+        attachment.outstanding -= 1
+        unread = attachment.unread
+        if unread is not None and (attachment.outstanding < 1 or self.in_progress < self._limit):
+            attachment.unread = None
+            while unread and attachment.unread is None:
+                self.request(attachment, unread.popleft())
+            if unread:
+                attachment.unread = unread
 
     def _read(self, request: Request) -> None:
         if request.kind == READ and self.server.standalone:
@@ -227,6 +268,7 @@ class ClientPort(Listener):
         attachment = request.attachment
         assert attachment is not None
         if self.attachments.get(attachment.session_id) is not attachment:
+            self.in_progress -= 1
             return
         zxid = self.server.tree.last_zxid
         if request.kind == PING:
@@ -238,6 +280,7 @@ class ClientPort(Listener):
             assert request.operation is not None
             outcome = self._look_up(request.operation, attachment.session_id)
             attachment.socket.send(Reply(request, outcome, zxid))
+        self._answered(attachment, request)
 
     def _look_up(self, operation: Operation, session_id: int) -> Outcome:
         node = self.server.tree.nodes.get(operation.path)

@@ -3,9 +3,8 @@
 Votes are (epoch, zxid, id), bigger wins.  A quorum for the own vote starts the 200 ms of
 quiet after which it is decided.  The notification timer (200 ms, doubling) runs from the
 last message received.  A notification that reached this server before it was LOOKING is
-lost for it: only the sender's timer repeats it.
-
-Left out: observers, reconfiguration.
+lost for it: only the sender's timer repeats it.  An observer asks like a voter, without a
+vote, until a quorum and their leader tell it who leads.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 LOOKING: Final = "LOOKING"
 FOLLOWING: Final = "FOLLOWING"
 LEADING: Final = "LEADING"
+OBSERVING: Final = "OBSERVING"
 
 
 class Election:
@@ -35,7 +35,7 @@ class Election:
         self._finalizing = False
         self._queue: deque[Notification] = deque()
         self._working = False
-        self._received: dict[int, Vote] = {}
+        self._received: dict[int, tuple[Vote, str]] = {}
         self._settled: dict[int, tuple[Vote, str]] = {}
         server.logical_clock += 1
         self.proposal = self._own_vote()
@@ -65,7 +65,8 @@ class Election:
     def _broadcast(self) -> None:
         server = self._server
         server.mesh.broadcast(self.proposal, LOOKING)
-        self.receive(Notification(server.id, self.proposal, LOOKING))
+        if not server.observes:
+            self.receive(Notification(server.id, self.proposal, LOOKING))
 
     def _restart_timer(self) -> None:
         wait_s = self._server.parameters.finalize_wait_s if self._finalizing else self._interval_s
@@ -89,14 +90,15 @@ class Election:
     def _take(self, notification: Notification) -> None:
         vote = notification.vote
         if self._finalizing:
-            if notification.state == LOOKING and vote.rank() > self.proposal.rank():
+            if vote.rank() > self.proposal.rank():
                 self._finalizing = False
             else:
                 self._restart_timer()
                 return
         if notification.state == LOOKING:
-            self._count(notification)
-        else:
+            if not self._server.observes:
+                self._count(notification)
+        elif notification.state != OBSERVING:
             self._learn(notification)
         if not self.over:
             self._restart_timer()
@@ -116,29 +118,45 @@ class Election:
         elif vote.rank() > self.proposal.rank():
             self._propose(vote)
             self._broadcast()
-        self._received[notification.server_id] = vote
+        self._received[notification.server_id] = (vote, LOOKING)
         mine = self.proposal.rank()
-        supporters = sum(1 for other in self._received.values() if other.rank() == mine)
+        supporters = sum(1 for other, _ in self._received.values() if other.rank() == mine)
         if supporters >= server.quorum:
             self._finalizing = True
 
     def _learn(self, notification: Notification) -> None:
-        """A server that has a leader (or had one) tells of it: believed when a quorum and the leader say so."""
+        """A server that has a leader (or had one) tells of it: believed when a quorum and the leader say so.
+
+        In one's own round it may be oneself whom the others have chosen already.
+        """
         vote = notification.vote
         server = self._server
-        self._settled[notification.server_id] = (vote, notification.state)
-        agreed = sum(
-            1
-            for other, _ in self._settled.values()
-            if other.leader == vote.leader and other.peer_epoch == vote.peer_epoch
-        )
-        if agreed < server.quorum or vote.leader == server.id:
-            return
-        said = self._settled.get(vote.leader)
-        if said is None or said[1] != LEADING:
-            return
-        server.logical_clock = vote.election_epoch
-        self._decide(vote)
+        told = (vote, notification.state)
+        if vote.election_epoch == server.logical_clock and not server.observes:
+            self._received[notification.server_id] = told
+            if self._agreed(self._received, vote) and self._leads(self._received, vote):
+                self._decide(vote)
+                return
+        self._settled[notification.server_id] = told
+        if self._agreed(self._settled, vote) and self._leads(self._settled, vote):
+            server.logical_clock = vote.election_epoch
+            self._decide(vote)
+
+    def _agreed(self, told: dict[int, tuple[Vote, str]], vote: Vote) -> bool:
+        agreed = 0
+        for other, state in told.values():
+            if state == LOOKING:
+                agreed += other.rank() == vote.rank() and other.election_epoch == vote.election_epoch
+            else:
+                agreed += other.leader == vote.leader and other.peer_epoch == vote.peer_epoch
+        return agreed >= self._server.quorum
+
+    def _leads(self, told: dict[int, tuple[Vote, str]], vote: Vote) -> bool:
+        """The leader itself says so; oneself leads only in the own round."""
+        if vote.leader == self._server.id:
+            return vote.election_epoch == self._server.logical_clock
+        said = told.get(vote.leader)
+        return said is not None and said[1] == LEADING
 
     def _decide(self, vote: Vote) -> None:
         self.over = True

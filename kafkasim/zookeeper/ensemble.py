@@ -12,6 +12,7 @@ from kafkasim.zookeeper.client_port import Attachment
 from kafkasim.zookeeper.follower import Follower
 from kafkasim.zookeeper.leader import Leader
 from kafkasim.zookeeper.learner_handler import LearnerHandler
+from kafkasim.zookeeper.observer import Observer
 from kafkasim.zookeeper.operations import CHILDREN, Outcome, parent_of
 from kafkasim.zookeeper.packets import Vote
 from kafkasim.zookeeper.parameters import ZooKeeperParameters
@@ -42,7 +43,7 @@ class SessionOwner(Protocol):
 
 
 class Ensemble:
-    """Servers 1 … n on ``hosts``.
+    """Servers 1 … n on ``hosts``; the last ``observers`` of them have no vote. ``size`` counts the voters.
 
     Set ``trace_sessions`` to a list before :meth:`settle` to get a row a session and bucket:
     session name, server, last touch at that server (s), last touch at the leader (s), bucket
@@ -57,13 +58,18 @@ class Ensemble:
         hosts: list[Host],
         timeline: TimelineRows,
         parameters: ZooKeeperParameters,
+        observers: int = 0,
     ) -> None:
+        if not 0 <= observers < len(hosts):
+            raise ValueError(f"{len(hosts)} servers cannot have {observers} observers")
         self.env = env
         self.network = network
         self.streams = streams
         self.timeline = timeline
         self.parameters = parameters
-        self.size: int = len(hosts)
+        self.total: int = len(hosts)
+        self.observers: int = observers
+        self.size: int = len(hosts) - observers
         self.trace_sessions: list[list[Any]] | None = None
         self._owners: dict[int, SessionOwner] = {}
         self._rows: dict[str, int] = {}
@@ -118,7 +124,7 @@ class Ensemble:
                     server.mesh.settle(peer)
             if server is head:
                 continue
-            follower = Follower(server, leader)
+            follower = Observer(server, leader) if server.observes else Follower(server, leader)
             server.settle(follower, vote)
             name = f"zookeeper/quorum {server.id} to {leader}"
             socket = connected(self.network, name, follower, server.host, head.quorum_port, head.host)
@@ -205,10 +211,13 @@ class Ensemble:
     def lose_power(self, server_id: int, cause: int) -> None:
         """A server's machine is gone: nobody is told, what was not flushed is lost."""
         self.server(server_id).host.power_off(self.env.now)
-        self.crash(server_id, cause, written=False)
+        self.crash(server_id, cause, power_lost=True)
 
-    def crash(self, server_id: int, cause: int, written: bool = True) -> None:
-        """SIGKILL of a server's process; ``cause`` is the fault's row."""
+    def crash(self, server_id: int, cause: int, power_lost: bool = False) -> None:
+        """SIGKILL of a server's process; ``cause`` is the fault's row.
+
+        With ``power_lost`` the page cache is lost too: what no fsync has finished is gone.
+        """
         server = self.server(server_id)
         if not server.running:
             server.stop_starting()
@@ -216,14 +225,14 @@ class Ensemble:
         self._fault_row = cause
         if isinstance(server.role, Leader) and server.role.serving:
             self.leader_lost(server, "dies", cause)
-        server.crash(written)
+        server.crash(power_lost)
 
     def start(self, server_id: int, cause: int) -> None:
         """The process starts (again), unless it runs; ``cause`` is the row of what started it."""
         server = self.server(server_id)
         if server.running or server.starting:
             return
-        if sum(1 for other in self._servers if other.running) < server.quorum:
+        if sum(1 for other in self._servers if other.running and not other.observes) < server.quorum:
             self._election_row = cause
         server.start()
 

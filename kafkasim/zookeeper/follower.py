@@ -1,7 +1,8 @@
 """A follower: finds the leader, is brought up to date, logs, acknowledges, applies (Learner, Follower).
 
 When the connection to the leader breaks, or nothing is heard for ``syncLimit`` ticks, the
-server shuts its pipeline, cuts off all its clients and goes LOOKING.
+server shuts its pipeline, cuts off all its clients and goes LOOKING.  While it takes over a
+snapshot it reads nothing, so that its silence is not watched then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kafkasim.zookeeper.packets import (
     Commit,
     FollowerInfo,
     Forward,
+    Inform,
     LeaderInfo,
     LeaderPing,
     PingReply,
@@ -47,7 +49,10 @@ class Follower(Role, SocketOwner):
         self.touches = TouchTable()
         self.pending: deque[Transaction] = deque()
         """Proposals not committed yet, in order."""
-        self._early: list[Proposal | Commit] | None = []
+        self._early: list[Proposal | Commit | Inform] | None = []
+        self._outstanding: list[Transaction] = []
+        self._joins_at_zxid: int = -1
+        self._new_epoch: int = 0
         self._tries = 0
         self._base_s = 0.0
         self._limit_s = server.parameters.init_limit * server.parameters.tick_s
@@ -59,8 +64,9 @@ class Follower(Role, SocketOwner):
         return self.server.life
 
     def begin(self) -> None:
-        """Connect to the elected leader."""
+        """Connect to the elected leader, within initLimit ticks."""
         self._base_s = self.server.draw_synchronisation_s() / 2.0
+        self._heard()
         self._dial(None)
 
     def settle(self, socket: Socket) -> None:
@@ -125,7 +131,6 @@ class Follower(Role, SocketOwner):
         leader = server.ensemble.server(self.leader_id)
         name = f"zookeeper/quorum {server.id} to {leader.id}"
         self.socket = dial(server.network, name, self, server.host, leader.quorum_port, leader.host)
-        self._heard()
 
     def _lost(self) -> None:
         if not self.over:
@@ -151,7 +156,8 @@ class Follower(Role, SocketOwner):
             server.accepted_epoch = message.epoch
             server.life.plan(ready_at, self._acknowledge_epoch, None)
         elif isinstance(message, Synchronise):
-            server.life.plan(ready_at + self._transfer_s(message), self._take_over, message)
+            self._silence.stop()
+            server.life.plan(ready_at, self._load, message)
         elif isinstance(message, UpToDate):
             server.term_began(self.leader_id, server.current_epoch)
             server.tree_is_committed()
@@ -161,38 +167,60 @@ class Follower(Role, SocketOwner):
         if not self.over and self.socket is not None:
             self.socket.send(AckEpoch(self.server.current_epoch, self.server.log.last_zxid))
 
-    def _transfer_s(self, message: Synchronise) -> float:
+    def _load(self, message: Synchronise) -> None:
         """TRUNC reads the tree again from the own disk; it and SNAP end with writing a snapshot."""
-        server = self.server
-        disk = server.host.disk
+        if self.over:
+            return
+        snapshots = self.server.snapshots
         if message.snapshot is not None:
-            size_bytes = message.snapshot.size_bytes(server.parameters.snapshot_node_bytes)
-            return size_bytes / disk.write_bytes_per_s
-        if message.truncate_to >= 0:
-            size_bytes = server.tree.size_bytes(server.parameters.snapshot_node_bytes)
-            return size_bytes / disk.read_bytes_per_s + size_bytes / disk.write_bytes_per_s
-        return 0.0
+            snapshots.write(self._snapshot_bytes(message), True, self._take_over, message)
+        elif message.truncate_to >= 0:
+            snapshots.read(self.server.tree_bytes(), self._reloaded, message)
+        else:
+            self._take_over(message)
+
+    def _reloaded(self, message: Synchronise) -> None:
+        if not self.over:
+            self.server.snapshots.write(self.server.tree_bytes(), False, self._take_over, message)
+
+    def _snapshot_bytes(self, message: Synchronise) -> int:
+        assert message.snapshot is not None
+        return message.snapshot.size_bytes(self.server.parameters.snapshot_node_bytes)
 
     def _take_over(self, message: Synchronise) -> None:
+        """The tree is as the leader's; what is missing is logged before NEWLEADER is acknowledged."""
         if self.over or self.socket is None:
             return
         server = self.server
         server.synchronisations[message.method] = server.synchronisations.get(message.method, 0) + 1
         if message.snapshot is not None:
             server.tree.become(message.snapshot)
-            server.log.last_zxid = server.tree.last_zxid
+            server.log.start_from(server.tree.last_zxid)
+            server.snapshot_written(self._snapshot_bytes(message))
         elif message.truncate_to >= 0:
             server.tree.roll_back(message.truncate_to)
             server.log.truncate(message.truncate_to)
+            server.snapshot_written(server.tree_bytes())
         for transaction in message.committed:
             server.log.append(transaction)
             server.tree.apply(transaction, True)
-        for transaction in message.outstanding:
-            self.pending.append(transaction)
-            server.log.append(transaction)
-        server.current_epoch = message.epoch
+        self._outstanding = message.outstanding
+        self._new_epoch = message.epoch
+        self._joins_at_zxid = server.tree.last_zxid
+        if not message.committed:
+            self._join_epoch()
+
+    def _join_epoch(self) -> None:
+        """NEWLEADER is acknowledged; then come the proposals that nobody has committed yet."""
+        assert self.socket is not None
+        self._joins_at_zxid = -1
+        self.server.current_epoch = self._new_epoch
         self._shorten_limit()
         self.socket.send(AckNewLeader())
+        for transaction in self._outstanding:
+            self.pending.append(transaction)
+            self.server.log.append(transaction)
+        self._outstanding = []
         early = self._early or []
         self._early = None
         for packet in early:
@@ -200,13 +228,17 @@ class Follower(Role, SocketOwner):
 
     # Serving
 
-    def touched(self, session_id: int) -> None:
+    def touched(self, session_id: int) -> bool:
         """Noted until the leader's next ping."""
         self.touches.touch(session_id, self.server.scheduler.now)
+        return True
 
     def write(self, request: Request) -> None:
-        """Writes are the leader's business."""
-        if self.socket is not None:
+        """Taking it in and, later, answering it is this server's work; the rest is the leader's."""
+        self.server.compute(self.server.parameters.client_write_s, self._forward, request)
+
+    def _forward(self, request: Request) -> None:
+        if self.socket is not None and not self.over:
             self.socket.send(Forward(request))
 
     def revalidate(self, attachment: Attachment, session_id: int) -> None:
@@ -215,8 +247,17 @@ class Follower(Role, SocketOwner):
             self.socket.send(Revalidate(attachment, session_id))
 
     def flushed(self, transactions: list[Transaction]) -> None:
-        """On this server's disk: acknowledge."""
-        if transactions and self.socket is not None and not self.over:
+        """On this server's disk."""
+        if not transactions or self.over:
+            return
+        if self._joins_at_zxid >= 0:
+            if self.server.log.last_zxid >= self._joins_at_zxid:
+                self._join_epoch()
+        else:
+            self._acknowledge(transactions)
+
+    def _acknowledge(self, transactions: list[Transaction]) -> None:
+        if self.socket is not None:
             self.socket.send(Ack(transactions[-1].zxid, len(transactions)))
 
     def session_changed(self, change: Change) -> None:
@@ -226,10 +267,10 @@ class Follower(Role, SocketOwner):
         elif change.kind == CLOSE_SESSION:
             self.touches.forget(change.owner)
 
-    def _broadcast(self, message: Proposal | Commit) -> None:
+    def _broadcast(self, message: Any) -> None:
         if isinstance(message, Proposal):
             self.pending.append(message.transaction)
-            self.server.log.append(message.transaction)
+            self.server.compute(self.server.parameters.follower_write_s, self.server.log.append, message.transaction)
             return
         pending = self.pending
         while pending and pending[0].zxid <= message.zxid:

@@ -1,9 +1,8 @@
 """A leader: gathers a quorum, brings learners up to date, orders and commits writes, expires sessions (Leader).
 
 Phases: DISCOVERY (a new epoch, agreed by a quorum), SYNCHRONIZATION (a quorum has what the
-leader has), BROADCAST.  A standalone server is a leader without learners.
-
-Left out: the tracked proposal that closes a learner which answers pings but does not ack.
+leader has), BROADCAST.  A standalone server is a leader without learners.  Observers are
+learners that nobody waits for.
 """
 
 from __future__ import annotations
@@ -18,20 +17,19 @@ from kafkasim.zookeeper.packets import (
     CLOSE,
     OPEN,
     Commit,
-    LeaderInfo,
+    Inform,
     LeaderPing,
     Proposal,
     Request,
     Revalidate,
     Revalidated,
-    Synchronise,
-    UpToDate,
 )
 from kafkasim.zookeeper.prep import Preparation
 from kafkasim.zookeeper.role import Role
 from kafkasim.zookeeper.sessions import SessionTracker
 from kafkasim.zookeeper.sockets import Listener, Socket, SocketOwner
-from kafkasim.zookeeper.transactions import CLOSE_SESSION, Change, Transaction, epoch_of, first_zxid
+from kafkasim.zookeeper.synchronising import synchronise
+from kafkasim.zookeeper.transactions import CLOSE_SESSION, COUNTER_END, Change, Transaction, first_zxid
 
 if TYPE_CHECKING:
     from kafkasim.zookeeper.client_port import Attachment
@@ -58,10 +56,15 @@ class Leader(Role, Listener):
             server.ensemble.trace_sessions,
             server.ensemble.session_name,
         )
-        self._write_cost_s = parameters.write_cost_s(server.ensemble.size)
+        self._write_cost_s = parameters.write_cost_s(0)
+        self._followers: list[LearnerHandler] = []
+        self._observers: list[LearnerHandler] = []
         self._connections: list[LearnerHandler] = []
         self._zxid = 0
         self._open = False
+        self._accepts = False
+        self._came: dict[int, None] = {}
+        self._agreed: dict[int, None] = {}
         self._phase = 0
         self._began_at = 0.0
         self._half_ticks = 0
@@ -83,7 +86,8 @@ class Leader(Role, Listener):
         self.epoch = epoch
         self._zxid = zxid
         self._phase = 3
-        self._open = True
+        self._open = self._accepts = True
+        self._sort_learners()
         self.serve()
         self._began_at = began_at
         self._half_ticks = int(-began_at / (self.server.parameters.tick_s / 2.0))
@@ -110,7 +114,32 @@ class Leader(Role, Listener):
         return handler
 
     def _listen(self, _: None) -> None:
-        self._open = not self.over
+        """The port is open; learners are heard once the term's snapshot is written."""
+        if self.over:
+            return
+        self._open = True
+        size_bytes = self.server.tree_bytes()
+        self.server.snapshots.write(size_bytes, False, self._accept_learners, size_bytes)
+
+    def _accept_learners(self, size_bytes: int) -> None:
+        if self.over:
+            return
+        self.server.snapshot_written(size_bytes)
+        self._accepts = True
+        if self.server.quorum == 1:
+            self.epoch = self.server.current_epoch + 1
+            self._lead()
+        for handler in list(self._connections):
+            if handler.server_id:
+                self.learner_came(handler)
+
+    def _sort_learners(self) -> None:
+        """Who gets proposals, and who is informed: it decides the cost of a write."""
+        voters = self.server.ensemble.size
+        forwarding = [learner for learner in self.learners.values() if learner.forwarding]
+        self._followers = [learner for learner in forwarding if learner.server_id <= voters]
+        self._observers = [learner for learner in forwarding if learner.server_id > voters]
+        self._write_cost_s = self.server.parameters.write_cost_s(len(forwarding))
 
     def _limit_phase(self) -> None:
         """A quorum must be there within initLimit ticks, in each phase."""
@@ -123,23 +152,31 @@ class Leader(Role, Listener):
             self._resign()
 
     def learner_came(self, handler: LearnerHandler) -> None:
-        """FOLLOWERINFO: with a quorum of them, oneself included, a new epoch is proposed."""
-        former = self.learners.get(handler.server_id)
-        if former is not None:
-            former.socket.close()
-        self.learners[handler.server_id] = handler
+        """FOLLOWERINFO: with a quorum of them, oneself included, a new epoch is proposed.
+
+        Who came counts, even if it has died since.
+        """
+        if not self._accepts:
+            return  # heard once the snapshot is written
+        server = self.server
+        number = handler.server_id
+        former = self.learners.get(number)
+        if former is not None and former is not handler:
+            self._drop(former)
+        self.learners[number] = handler
         if self._phase > 0:
-            handler.socket.send(LeaderInfo(self.epoch))
+            handler.propose_epoch(self.epoch)
             return
-        if len(self.learners) + 1 < self.server.quorum:
+        self.epoch = max(self.epoch, handler.accepted_epoch + 1, server.accepted_epoch + 1)
+        if number <= server.ensemble.size:
+            self._came[number] = None
+        if len(self._came) + 1 < server.quorum:
             return
-        newest = max(handler.accepted_epoch for handler in self.learners.values())
-        self.epoch = max(newest, self.server.accepted_epoch) + 1
-        self.server.accepted_epoch = self.epoch
+        server.accepted_epoch = self.epoch
         self._phase = 1
         self._limit_phase()
         for learner in self.learners.values():
-            learner.socket.send(LeaderInfo(self.epoch))
+            learner.propose_epoch(self.epoch)
 
     def epoch_acknowledged(self, handler: LearnerHandler) -> None:
         """ACKEPOCH: with a quorum of them the learners are brought up to date."""
@@ -148,53 +185,40 @@ class Leader(Role, Listener):
             self._bring_up(handler)
             return
         if (handler.current_epoch, handler.last_zxid) > (server.current_epoch, server.log.last_zxid):
-            self._resign()  # a follower has seen more than its leader
+            self._drop(handler)  # it has seen more than its leader
             return
-        acknowledged = [learner for learner in self.learners.values() if learner.epoch_acknowledged]
-        if len(acknowledged) + 1 < server.quorum:
+        if handler.server_id <= server.ensemble.size:
+            self._agreed[handler.server_id] = None
+        if len(self._agreed) + 1 < server.quorum:
             return
         server.current_epoch = self.epoch
         self._phase = 2
         self._limit_phase()
-        for learner in acknowledged:
-            self._bring_up(learner)
+        for learner in list(self.learners.values()):
+            if learner.epoch_acknowledged:
+                self._bring_up(learner)
 
     def _bring_up(self, handler: LearnerHandler) -> None:
-        """Choose DIFF, TRUNC or SNAP; from here on the learner gets every proposal and commit."""
+        """DIFF, TRUNC or SNAP; from here on the learner gets every proposal and commit."""
         server = self.server
-        tree = server.tree
-        log = tree.committed_log
-        has = handler.last_zxid
-        known = [transaction.zxid for transaction in log if transaction.zxid <= has]
-        common = known[-1] if known else tree.log_base
-        missing = [transaction for transaction in log if transaction.zxid > has]
-        if has > tree.last_zxid:
-            packet = Synchronise(self.epoch, tree.last_zxid, None, 0)
-            packet.method = "TRUNC"
-        elif has == common:
-            packet = Synchronise(self.epoch, -1, None, 0)
-            packet.committed = missing
-        elif has > tree.log_base and epoch_of(missing[0].zxid) == epoch_of(has):
-            packet = Synchronise(self.epoch, common, None, 0)
-            packet.committed = missing
-            packet.method = "TRUNC"
-        else:
-            snapshot = server.new_tree()
-            snapshot.become(tree)
-            packet = Synchronise(self.epoch, -1, snapshot, tree.size_bytes(server.parameters.snapshot_node_bytes))
-            packet.method = "SNAP"
-        packet.committed = packet.committed + server.applying()
-        packet.outstanding = list(self.outstanding)
+        outstanding = list(self.outstanding) if handler.server_id <= server.ensemble.size else []
+        packet, read_bytes = synchronise(server, self.epoch, handler.last_zxid, outstanding)
         handler.forwarding = True
-        handler.socket.send(packet)
+        self._sort_learners()
+        if read_bytes:
+            handler.hold()
+            server.snapshots.read(read_bytes, handler.bring_up, packet)
+        else:
+            handler.bring_up(packet)
 
     def learner_synchronised(self, handler: LearnerHandler) -> None:
         """The ack of NEWLEADER: with a quorum of them the leader serves."""
         if self._phase == 3:
-            handler.socket.send(UpToDate())
+            handler.serve()
             return
-        ready = [learner for learner in self.learners.values() if learner.synchronised]
-        if len(ready) + 1 >= self.server.quorum:
+        voters = self.server.ensemble.size
+        ready = [learner for learner in self.learners.values() if learner.synchronised and learner.server_id <= voters]
+        if self._phase == 2 and len(ready) + 1 >= self.server.quorum:
             self._lead()
 
     def _lead(self) -> None:
@@ -214,7 +238,7 @@ class Leader(Role, Listener):
         server.ensemble.leads(server, self.epoch)
         for learner in self.learners.values():
             if learner.synchronised:
-                learner.socket.send(UpToDate())
+                learner.serve()
 
     # The end of a term
 
@@ -224,6 +248,12 @@ class Leader(Role, Listener):
             self._connections.remove(handler)
         if self.learners.get(handler.server_id) is handler:
             del self.learners[handler.server_id]
+            self._sort_learners()
+
+    def _drop(self, handler: LearnerHandler) -> None:
+        """The leader closes a learner's connection."""
+        handler.stop()
+        self.learner_lost(handler)
 
     def end(self) -> None:
         """Learners see their connections close."""
@@ -234,6 +264,8 @@ class Leader(Role, Listener):
             connection.stop()
         self._connections.clear()
         self.learners.clear()
+        self._followers.clear()
+        self._observers.clear()
 
     def uncommitted(self) -> list[Transaction]:
         """What was proposed and not committed."""
@@ -248,35 +280,52 @@ class Leader(Role, Listener):
     # Every half tick
 
     def _plan_half_tick(self) -> None:
-        self._half_ticks += 1
-        half_tick_s = self.server.parameters.tick_s / 2.0
-        at = self._began_at + self._half_ticks * half_tick_s
+        """The loop keeps its phase; after a freeze it goes on from where it wakes."""
+        half_s = self.server.parameters.tick_s / 2.0
         now = self.server.scheduler.now
-        if at < now:
-            # The process was stopped: the loop waits anew from here, it makes nothing up.
-            self._began_at = now - (self._half_ticks - 1) * half_tick_s
-            at = now + half_tick_s
+        self._half_ticks += 1
+        at = self._began_at + self._half_ticks * half_s
+        if at <= now:
+            self._began_at = now - (self._half_ticks - 1) * half_s
+            at = now + half_s
         self.server.life.plan(at, self._half_tick, None)
 
     def _half_tick(self, _: None) -> None:
+        """Every second time the quorum is counted; every time all learners are pinged.
+
+        A learner whose tracked proposal is not acknowledged for syncLimit ticks is closed.
+        """
         if self.over:
             return
+        server = self.server
         if self._half_ticks % 2 == 0:
             self.tick += 1
-            heard = sum(1 for learner in self.learners.values() if learner.heard_in_time())
-            if heard + 1 < self.server.quorum:
+            voters = server.ensemble.size
+            heard = sum(
+                1 for learner in self.learners.values() if learner.server_id <= voters and learner.heard_in_time()
+            )
+            if heard + 1 < server.quorum:
                 self._resign()
                 return
-        for learner in self.learners.values():
-            if learner.forwarding:
-                learner.socket.send(LeaderPing())
-        if not self.server.standalone:
+        for learner in list(self.learners.values()):
+            if not learner.forwarding:
+                continue
+            if learner.acknowledges_in_time(server.scheduler.now):
+                learner.send(LeaderPing())
+            else:
+                self._drop(learner)
+        if not server.standalone:
             self._plan_half_tick()
 
     # Writes
 
     def write(self, request: Request) -> None:
-        """A write, of an own client or forwarded: to the one thread that prepares."""
+        """An own client's write: taking it in and answering it is this server's work too."""
+        cost_s = self.server.parameters.client_write_s + self._write_cost_s
+        self.server.compute(cost_s, self._prepare, request)
+
+    def forwarded(self, request: Request) -> None:
+        """A learner's client's write: to the one thread that prepares."""
         self.server.compute(self._write_cost_s, self._prepare, request)
 
     def _prepare(self, request: Request) -> None:
@@ -304,6 +353,8 @@ class Leader(Role, Listener):
         elif request.operation is not None:
             outcome, changes = self.preparation.write(request.operation, session_id, zxid)
         self._propose(Transaction(zxid, session_id, changes, outcome, request, request.cause))
+        if zxid & COUNTER_END == COUNTER_END:
+            self._resign()  # the counter has no number left: another epoch
 
     def _expire(self, session_id: int) -> None:
         """The tracker has given up a session: its end goes the way of all writes."""
@@ -321,9 +372,9 @@ class Leader(Role, Listener):
     def _propose(self, transaction: Transaction) -> None:
         self.proposals += 1
         self.outstanding.append(transaction)
-        for learner in self.learners.values():
-            if learner.forwarding:
-                learner.socket.send(Proposal(transaction))
+        now = self.server.scheduler.now
+        for learner in self._followers:
+            learner.propose(Proposal(transaction), now)
         self.server.log.append(transaction)
 
     def flushed(self, transactions: list[Transaction]) -> None:
@@ -340,7 +391,7 @@ class Leader(Role, Listener):
         while outstanding:
             zxid = outstanding[0].zxid
             acks = 1 if own >= zxid else 0
-            for learner in self.learners.values():
+            for learner in self._followers:
                 if learner.acked_zxid >= zxid:
                     acks += 1
             if acks < quorum:
@@ -348,9 +399,11 @@ class Leader(Role, Listener):
             committed.append(outstanding.popleft())
         if not committed:
             return
-        for learner in self.learners.values():
-            if learner.forwarding:
-                learner.socket.send(Commit(committed[-1].zxid, len(committed)))
+        for learner in self._followers:
+            learner.send(Commit(committed[-1].zxid, len(committed)))
+        for learner in self._observers:
+            for transaction in committed:
+                learner.send(Inform(transaction))
         for transaction in committed:
             self.server.commit(transaction)
 
@@ -360,10 +413,10 @@ class Leader(Role, Listener):
 
     # Sessions
 
-    def touched(self, session_id: int) -> None:
-        """An own client: at once."""
+    def touched(self, session_id: int) -> bool:
+        """An own client: at once; a closing session's requests are dropped."""
         now = self.server.scheduler.now
-        self.tracker.touch(session_id, now, now, self.server.id)
+        return self.tracker.touch(session_id, now, now, self.server.id)
 
     def touches_reported(self, server_id: int, touches: list[tuple[int, float]]) -> None:
         """A follower's touch table: they count from now."""

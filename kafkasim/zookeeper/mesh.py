@@ -2,14 +2,15 @@
 
 A connection is always dialled in the end by the higher id; a dial from the lower one is
 dropped and dialled back.  Only the newest message waits for a peer; a new connection
-repeats the last one.  There is no heartbeat.
+repeats the last one.  There is no heartbeat: a connection that has died unnoticed takes in
+messages until one end learns of it, or until the peer dials anew.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafkasim.hosts.life import Life
+from kafkasim.hosts.life import Deadline, Life
 from kafkasim.zookeeper.packets import Hello, Notification, Vote
 from kafkasim.zookeeper.sockets import Listener, Socket, SocketOwner, connected, dial
 
@@ -27,6 +28,7 @@ class _Line(SocketOwner):
         self.dialled: Socket | None = None
         self.waiting: Notification | None = None
         self.last: Notification | None = None
+        self._dial_limit = Deadline(mesh.server.life, self._give_up)
 
     @property
     def life(self) -> Life:
@@ -45,6 +47,21 @@ class _Line(SocketOwner):
         """Dial, unless a dial is under way."""
         if self.socket is None and self.dialled is None:
             self.dialled = self.mesh.dial(self)
+            server = self.mesh.server
+            self._dial_limit.move(server.scheduler.now + server.parameters.election_connect_s)
+
+    def dial_back(self) -> None:
+        """The lower id has dialled: what there was is dropped, and dialled anew."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+        self.connect()
+
+    def _give_up(self) -> None:
+        """Nobody has answered."""
+        if self.dialled is not None:
+            self.dialled.close()
+            self.dialled = None
 
     def use(self, socket: Socket) -> None:
         """This is the connection from now on."""
@@ -68,9 +85,13 @@ class _Line(SocketOwner):
                 socket.close()
         self.socket = self.dialled = None
         self.waiting = self.last = None
+        self._dial_limit.stop()
 
     def socket_opened(self, socket: Socket) -> None:
         """The dial got through: the lower id will be dialled back."""
+        if self.dialled is not socket:
+            return
+        self._dial_limit.stop()
         self.dialled = None
         socket.send(Hello(self.mesh.server.id))
         if self.mesh.server.id > self.peer:
@@ -78,7 +99,9 @@ class _Line(SocketOwner):
 
     def socket_refused(self, socket: Socket) -> None:
         """The peer's process is down."""
-        self.dialled = None
+        if self.dialled is socket:
+            self._dial_limit.stop()
+            self.dialled = None
 
     def socket_message(self, socket: Socket, message: Any) -> None:
         """A notification."""
@@ -112,7 +135,7 @@ class _Caller(SocketOwner):
         line = self.mesh.lines[message.server_id]
         if message.server_id < self.mesh.server.id:
             socket.close()
-            line.connect()
+            line.dial_back()
             return
         socket.owner = line
         line.use(socket)
@@ -122,11 +145,12 @@ class _Caller(SocketOwner):
 
 
 class ElectionMesh(Listener):
-    """Lines to all other voters."""
+    """Lines to all other servers; votes go to voters, an observer is only answered."""
 
     def __init__(self, server: Server, peers: list[int]) -> None:
         self.server = server
         self.lines: dict[int, _Line] = {peer: _Line(self, peer) for peer in peers}
+        self._voters = [line for line in self.lines.values() if line.peer <= server.ensemble.size]
 
     def listens(self) -> bool:
         """The election port is open as long as the process runs."""
@@ -138,8 +162,8 @@ class ElectionMesh(Listener):
 
     def broadcast(self, vote: Vote, state: str) -> None:
         """Tell every peer."""
-        for peer in self.lines:
-            self.send(peer, vote, state)
+        for line in self._voters:
+            line.send(Notification(self.server.id, vote, state))
 
     def send(self, peer: int, vote: Vote, state: str) -> None:
         """Tell one peer."""
@@ -147,11 +171,11 @@ class ElectionMesh(Listener):
 
     def delivered(self) -> bool:
         """Whether some peer has no message waiting for it."""
-        return any(line.waiting is None for line in self.lines.values())
+        return any(line.waiting is None for line in self._voters)
 
     def connect_all(self) -> None:
         """Dial every peer that is not connected."""
-        for line in self.lines.values():
+        for line in self._voters:
             line.connect()
 
     def dial(self, line: _Line) -> Socket:

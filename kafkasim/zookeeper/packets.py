@@ -102,7 +102,7 @@ class Vote:
 
 
 class Notification(Message):
-    """A server's vote and state (LOOKING, FOLLOWING, LEADING) on the election mesh."""
+    """A server's vote and state (LOOKING, FOLLOWING, OBSERVING, LEADING) on the election mesh."""
 
     def __init__(self, server_id: int, vote: Vote, state: str) -> None:
         super().__init__(SMALL_BYTES)
@@ -151,14 +151,23 @@ class Synchronise(Message):
     ``truncate_to`` is -1 without TRUNC; ``snapshot`` the leader's tree for SNAP.
     """
 
-    def __init__(self, epoch: int, truncate_to: int, snapshot: DataTree | None, snapshot_bytes: int) -> None:
-        super().__init__(SMALL_BYTES + snapshot_bytes)
+    def __init__(self, epoch: int, method: str, committed: list[Transaction], outstanding: list[Transaction]) -> None:
+        super().__init__(
+            SMALL_BYTES
+            + sum(transaction.size_bytes + SMALL_BYTES for transaction in committed)
+            + sum(transaction.size_bytes for transaction in outstanding)
+        )
         self.epoch = epoch
-        self.truncate_to = truncate_to
+        self.method = method
+        self.committed = committed
+        self.outstanding = outstanding
+        self.truncate_to: int = -1
+        self.snapshot: DataTree | None = None
+
+    def carry(self, snapshot: DataTree, snapshot_bytes: int) -> None:
+        """SNAP: the leader's tree."""
         self.snapshot = snapshot
-        self.committed: list[Transaction] = []
-        self.outstanding: list[Transaction] = []
-        self.method = "DIFF"
+        self.size_bytes += snapshot_bytes
 
 
 class AckNewLeader(Message):
@@ -205,6 +214,14 @@ class Commit(Message):
     def __init__(self, zxid: int, count: int) -> None:
         super().__init__(SMALL_BYTES * count)
         self.zxid = zxid
+
+
+class Inform(Message):
+    """A committed transaction, for an observer."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.size_bytes)
+        self.transaction = transaction
 
 
 class LeaderPing(Message):

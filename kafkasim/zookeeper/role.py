@@ -37,8 +37,8 @@ class Role:
         """What was proposed and not committed, in order."""
         raise NotImplementedError
 
-    def touched(self, session_id: int) -> None:
-        """A request or ping of a session has come in."""
+    def touched(self, session_id: int) -> bool:
+        """A request or ping of a session has come in; False drops it (the session is closing)."""
         raise NotImplementedError
 
     def write(self, request: Request) -> None:

@@ -1,10 +1,7 @@
 """One ZooKeeper server: its process, its disk, its role (QuorumPeer, ZooKeeperServer).
 
 What is on the disk (log, epochs) survives a crash, what is in memory is built from it
-again.  One FIFO processor stands for the machine's cores: its services are the published
-costs per server, so that reads and the leader's writes share it.
-
-Left out: the processor time of a follower for a write; freezes; snapshots by count.
+again.  All that a process plans, computes and waits for goes through its ``life``.
 """
 
 from __future__ import annotations
@@ -16,32 +13,24 @@ from typing import TYPE_CHECKING, Any
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
-from kafkasim.kernel.stations import Job, WorkerPool
 from kafkasim.network import Network
 from kafkasim.zookeeper.client_port import ClientPort
-from kafkasim.zookeeper.election import FOLLOWING, LEADING, LOOKING, Election
+from kafkasim.zookeeper.election import FOLLOWING, LEADING, LOOKING, OBSERVING, Election
 from kafkasim.zookeeper.follower import Follower
 from kafkasim.zookeeper.leader import Leader
 from kafkasim.zookeeper.log import TransactionLog
 from kafkasim.zookeeper.mesh import ElectionMesh
+from kafkasim.zookeeper.observer import Observer
 from kafkasim.zookeeper.packets import Notification, Vote
+from kafkasim.zookeeper.processor import Processor
 from kafkasim.zookeeper.role import Role
+from kafkasim.zookeeper.snapshots import Snapshots
 from kafkasim.zookeeper.sockets import Listener, Socket, SocketOwner
 from kafkasim.zookeeper.transactions import CLOSE_SESSION, OPEN_SESSION, Transaction
 from kafkasim.zookeeper.tree import DataTree
 
 if TYPE_CHECKING:
     from kafkasim.zookeeper.ensemble import Ensemble
-
-
-class _Work(Job):
-    """A piece of processor time, and what happens when it is spent."""
-
-    def __init__(self, service_s: float, function: Callable[[Any], None], argument: Any) -> None:
-        super().__init__()
-        self.service_s = service_s
-        self.function = function
-        self.argument = argument
 
 
 class QuorumPort(Listener):
@@ -65,7 +54,7 @@ class QuorumPort(Listener):
 class Server:
     """Server ``server_id`` of ``ensemble`` on ``host``.
 
-    ``state`` is LOOKING, FOLLOWING or LEADING; ``running`` whether the process is up (its
+    ``state`` is LOOKING, FOLLOWING, OBSERVING or LEADING; ``running`` whether the process is up (its
     ports are open); ``serving`` whether clients are answered.
     """
 
@@ -78,7 +67,8 @@ class Server:
         self.scheduler = network.scheduler
         self.parameters = ensemble.parameters
         self.quorum: int = ensemble.size // 2 + 1
-        self.standalone: bool = ensemble.size == 1
+        self.standalone: bool = ensemble.size == 1 and ensemble.observers == 0
+        self.observes: bool = server_id > ensemble.size
         self.life = Life(self.scheduler)
         stream = ensemble.streams.stream
         # a monotonic clock counts from the machine's boot: any multiple of ticks, and a fraction
@@ -87,9 +77,12 @@ class Server:
         self._timers = stream(f"zookeeper/server {server_id}/timers")
         self._openings = stream(f"zookeeper/server {server_id}/leader opens")
         self._synchronisations = stream(f"zookeeper/server {server_id}/synchronisation")
+        self._observer_delays = stream(f"zookeeper/server {server_id}/observer delay")
         # on the disk
         self.tree = self.new_tree()
-        self.log = TransactionLog(self.life, host.disk, self.parameters.max_batch_size, self._flushed)
+        rolls = stream(f"zookeeper/server {server_id}/log rolls")
+        self.log = TransactionLog(self.life, host.disk, self.parameters, rolls, self._flushed, self._snapshot_due)
+        self.snapshots = Snapshots(self.life, host.disk, self.parameters)
         self.accepted_epoch: int = 0
         self.current_epoch: int = 0
         # in memory
@@ -103,8 +96,8 @@ class Server:
         self.current_vote = Vote(server_id, 0, 0, 0)
         self.port = ClientPort(self)
         self.quorum_port = QuorumPort(self)
-        self.mesh = ElectionMesh(self, [n for n in range(1, ensemble.size + 1) if n != server_id])
-        self.processor = WorkerPool(self.scheduler, 1, self._begin, self._finish, name=f"{self.name}/processor")
+        self.mesh = ElectionMesh(self, [n for n in range(1, ensemble.total + 1) if n != server_id])
+        self.processor = Processor(self.life, host)
         self.synchronisations: dict[str, int] = {}
         self._applying: deque[Transaction] = deque()
         self._tail: list[Transaction] = []
@@ -142,30 +135,30 @@ class Server:
     def put(self, transaction: Transaction) -> None:
         """Have a transaction since long (a settled start)."""
         self.tree.apply(transaction, False)
-        self.log.last_zxid = self._committed_zxid = transaction.zxid
+        self.log.put(transaction)
+        self._committed_zxid = transaction.zxid
 
     def settle(self, role: Role, vote: Vote) -> None:
         """Run since long, in ``role``."""
         self.running = True
         self.role = role
-        self.state = LEADING if isinstance(role, Leader) else FOLLOWING
+        self.state = LEADING if isinstance(role, Leader) else OBSERVING if self.observes else FOLLOWING
         self.logical_clock = 1
         self.current_vote = vote
+        self.log.settle()
 
     def freeze(self, until: float) -> None:
         """SIGSTOP until then: no thread runs, the ports stay open, what comes waits in the sockets."""
-        begin = max(self.scheduler.now, self.life.stopped_until)
-        if until > begin:
-            self.processor.pause(begin, until)
         self.life.stop(until)
 
-    def crash(self, written: bool = True) -> None:
-        """SIGKILL: peers and clients see resets; the page cache survives (not ``written``: its machine is gone)."""
+    def crash(self, power_lost: bool = False) -> None:
+        """SIGKILL: peers and clients see resets, the page cache survives; it does not if ``power_lost``."""
         self.running = False
         self.life.end()
         self.processor.reset()
+        self.snapshots.stop()
         self._end_role()
-        self._keep_what_is_logged(written)
+        self._keep_what_is_logged(written=not power_lost)
         self.mesh.die()
         if self.election is not None:
             self.election.over = True
@@ -174,12 +167,16 @@ class Server:
     def start(self) -> None:
         """The process starts; it is LOOKING when snapshot and log are read."""
         self.starting = True
-        self.life.plan(self.scheduler.now + self.parameters.start_up_s, self._started, None)
+        self.log.begin_file()
+        self.life.plan(self.scheduler.now + self.parameters.start_up_s, self._load, None)
 
     def stop_starting(self) -> None:
         """The process dies before it is up."""
         self.starting = False
         self.life.end()
+
+    def _load(self, _: None) -> None:
+        self.snapshots.read(self.tree_bytes(), self._started, None)
 
     def _started(self, _: None) -> None:
         self.starting = False
@@ -196,6 +193,9 @@ class Server:
         if vote.leader == self.id:
             self.state = LEADING
             self.role = Leader(self)
+        elif self.observes:
+            self.state = OBSERVING
+            self.role = Observer(self, vote.leader)
         else:
             self.state = FOLLOWING
             self.role = Follower(self, vote.leader)
@@ -205,18 +205,29 @@ class Server:
         """Cut off all clients, shut the pipeline, go LOOKING; until then votes are answered with the old leader."""
         self._end_role()
         self.processor.reset()
-        self.life.plan(self.scheduler.now + self._shutdowns.uniform(*self.parameters.shutdown_s), self._look, None)
+        pause_s = self._shutdowns.uniform(*self.parameters.shutdown_s)
+        if self.observes:
+            pause_s += self._observer_delays.uniform(*self.parameters.observer_delay_s)
+        self.life.plan(self.scheduler.now + pause_s, self._look, None)
 
     def notified(self, notification: Notification) -> None:
-        """A message on the election mesh: it is lost for one who is not LOOKING, but answered."""
+        """A message on the election mesh: it is lost for one who is not LOOKING, but answered.
+
+        An observer's vote does not count: it is told who leads.
+        """
+        if not self.running:
+            return
         looks = notification.state == LOOKING
-        if self.state == LOOKING and self.election is not None:
+        if notification.server_id > self.ensemble.size:
+            if looks and not self.observes:
+                self.mesh.send(notification.server_id, self.current_vote, self.state)
+        elif self.state == LOOKING and self.election is not None:
             election = self.election
             older = notification.vote.election_epoch < self.logical_clock
             election.receive(notification)
             if looks and older and not election.over:
                 self.mesh.send(notification.server_id, election.proposal, LOOKING)
-        elif looks and self.running and self.state != LOOKING:
+        elif looks and self.state != LOOKING:
             self.mesh.send(notification.server_id, self.current_vote, self.state)
 
     def term_began(self, leader_id: int, epoch: int) -> None:
@@ -250,19 +261,22 @@ class Server:
         self.election = Election(self)
         self.election.start()
 
-    # The processor
+    # Processor, snapshots
 
     def compute(self, service_s: float, function: Callable[[Any], None], argument: Any) -> None:
         """Spend processor time, then call."""
-        self.processor.submit(_Work(service_s, function, argument), self.scheduler.now)
+        self.processor.spend(service_s, function, argument)
 
-    def _begin(self, work: _Work) -> float:
-        now = self.scheduler.now
-        return self.host.compute(now, work.service_s) - now if work.service_s > 0.0 else 0.0
+    def tree_bytes(self) -> int:
+        """Size of a snapshot now."""
+        return self.tree.size_bytes(self.parameters.snapshot_node_bytes)
 
-    def _finish(self, work: _Work) -> float:
-        work.function(work.argument)
-        return 0.0
+    def snapshot_written(self, size_bytes: int) -> None:
+        """There is a newer snapshot on the disk."""
+        self.log.snapshot_bytes = size_bytes
+
+    def _snapshot_due(self) -> None:
+        self.snapshots.take(self.tree_bytes(), self.snapshot_written)
 
     # Transactions
 
@@ -274,7 +288,7 @@ class Server:
         """Apply the next committed transaction, behind the reads that the processor holds."""
         processor = self.processor
         self._applying.append(transaction)
-        if len(self._applying) == 1 and processor.queue_length() == 0 and processor.occupied() == 0:
+        if len(self._applying) == 1 and processor.idle():
             self._apply(None)
         else:
             self.compute(0.0, self._apply, None)

@@ -20,6 +20,9 @@ DELETE: Final = 3
 OPEN_SESSION: Final = 4
 CLOSE_SESSION: Final = 5
 
+COUNTER_END: Final = 0xFFFFFFFF
+"""The last number that a zxid's low half can count to in one epoch."""
+
 
 class Change:
     """One change of the replicated state.

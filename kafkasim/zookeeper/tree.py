@@ -110,7 +110,8 @@ class DataTree:
         self.last_zxid = other.last_zxid
         self.committed_log = deque(other.committed_log)
         self.log_base = other.log_base
-        self._undo.clear()
+        # what the other one may have to take back, this one may have to
+        self._undo = deque(other._undo)
 
     def size_bytes(self, node_bytes: int) -> int:
         """Size of a snapshot in which a znode costs ``node_bytes`` besides path and data."""
@@ -195,7 +196,7 @@ class DataTree:
                 del parent.children[name]
                 self._forget_ephemeral(change.owner, path)
             elif node is not None:
-                self.nodes[path] = node
+                self.nodes[path] = node.copy()
                 parent.children[name] = None
                 if node.owner:
                     self.ephemerals.setdefault(node.owner, {})[path] = None

@@ -117,10 +117,13 @@ def test_an_uncommitted_write_of_the_winner_becomes_history() -> None:
     assert lab.do(other, GetData("/x"))[0].data == "new"
 
 
-@pytest.mark.parametrize("missed", [10, 700])
-def test_a_returning_server_is_brought_up_to_date(missed: int) -> None:
-    """By difference while its last transaction is among the leader's last 500, else by snapshot."""
-    lab = Laboratory(3, leader=1, start_up_s=0.3)
+@pytest.mark.parametrize(
+    ("missed", "snapshot_count", "method"),
+    [(10, 100_000, "DIFF"), (700, 100_000, "DIFF"), (700, 500, "SNAP"), (300, 100, "DIFF")],
+)
+def test_a_returning_server_is_brought_up_to_date(missed: int, snapshot_count: int, method: str) -> None:
+    """By difference from 500 in memory or the newest log file (a second one counts 64 MiB), else by snapshot."""
+    lab = Laboratory(3, leader=1, start_up_s=0.3, snapshot_count=snapshot_count)
     lab.ensemble.put("/x", 0)
     client = lab.client("c", 1)
     lab.env.run(until=1.0)
@@ -132,7 +135,8 @@ def test_a_returning_server_is_brought_up_to_date(missed: int) -> None:
     assert back.serving
     assert back.tree.nodes["/x"].version == missed
     assert "/y" in back.tree.nodes
-    assert back.synchronisations == {"DIFF" if missed == 10 else "SNAP": 1}
+    assert back.synchronisations == {method: 1}
+    assert lab.ensemble.server(1).snapshots.taken == pytest.approx(missed / (0.75 * snapshot_count), abs=2)
 
 
 def test_a_server_that_dies_during_its_fsync_keeps_what_the_page_cache_has() -> None:
