@@ -8,7 +8,7 @@ Left out here: controlled shutdown, dynamic configs.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 from simpy.events import Event
 
@@ -42,6 +42,12 @@ from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.operations import Create, Delete, GetData, WatchEvent
 
 OFFSETS_TOPIC = "__consumer_offsets"
+PORT_OPENED_LAST: Final = (3, 5)
+"""Since then nobody can connect before the process serves; before, the kernel took connections nobody read."""
+ROLLS_WITHOUT_SYNC: Final = (3, 7)
+"""Since then a segment rolls without the fsync of a producer-state snapshot."""
+EPOCHS_CUT_WITHOUT_SYNC: Final = (3, 8)
+"""Since then a truncation rewrites the leader-epoch file without an fsync."""
 _TOP_LEVEL_PATHS = 14
 """Paths that a start creates and finds existing, one after the other: each costs a failed write."""
 
@@ -127,6 +133,8 @@ class Broker:
             int(self.config["message.max.bytes"]),
             hints=self.version >= (3, 7),
             filters_dead_replicas=self.version >= (3, 6),
+            joins_need_live_broker=self.version >= (3, 3),
+            disk=self.host.disk if self.version < ROLLS_WITHOUT_SYNC else None,
         )
 
     def _make_server(self) -> SocketServer:
@@ -170,6 +178,8 @@ class Broker:
         settings.per_byte_s = float(self.costs.follower_per_byte_s)
         settings.per_session_partition_s = float(self.costs.follower_per_session_partition_s)
         settings.wake_up_s = float(self.costs.wake_up_s)
+        settings.syncs_rolls = self.version < ROLLS_WITHOUT_SYNC
+        settings.syncs_cut_epochs = self.version < EPOCHS_CUT_WITHOUT_SYNC
         return settings
 
     def _new_process(self) -> None:
@@ -232,7 +242,7 @@ class Broker:
         for state in mine:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
                 self.coordinator.settle(state.tp, state.leader_epoch)
-        self.server.open = True
+        self.server.serve()
         self._begin_duties()
 
     # ---- life and death
@@ -283,6 +293,8 @@ class Broker:
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(self._recover_logs())
+        if life == self._life and self.version < PORT_OPENED_LAST:
+            self.server.bind()
         outcome = (
             yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause)
         )[0]
@@ -292,6 +304,7 @@ class Broker:
             row = self._timeline.add(
                 env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None
             )
+            self.server.shut_down(row)
             yield self.zookeeper.close()
             self.fault_cause = row
             raise StartFailed
@@ -302,11 +315,11 @@ class Broker:
         )
         self.controller.start()
         self.up = True
-        # The port is opened last (3.5 on): after the controller, the coordinators and the handlers.
+        # Requests are served last: after the controller, the coordinators and the handlers.
         yield self.zookeeper.submit([GetData("/controller")])
         if life != self._life:
             return
-        self.server.open = True
+        self.server.serve()
         self._begin_duties()
 
     def _recover_logs(self) -> float:

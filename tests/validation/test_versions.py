@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import pytest
 
+from kafkasim.broker.sessions import FetchSession
+from kafkasim.broker.socket_server import SocketServer
 from kafkasim.clients.consumer_settings import ConsumerSettings
 from kafkasim.clients.load import Load
 from kafkasim.clients.settings import Backoff, ClientSettings
@@ -22,6 +24,7 @@ from kafkasim.protocol import (
     NONE,
     NOT_CONTROLLER,
     REQUEST_TIMED_OUT,
+    FetchPartition,
     RecordBatch,
     TopicPartition,
 )
@@ -236,6 +239,53 @@ def test_switches_of_the_broker(line):
     broker = Simulation(scenario(line), 1).cluster.brokers[1]
     assert broker.replicas.hints is since(line, 3, 7)
     assert broker.replicas.filters_dead_replicas is since(line, 3, 6)
+    assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
+    assert (broker.replicas.disk is None) is since(line, 3, 7)
+    settings = broker._fetcher_settings
+    assert settings.syncs_rolls is not since(line, 3, 7)
+    assert settings.syncs_cut_epochs is not since(line, 3, 8)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_follower_joins_the_isr_only_from_a_live_broker_since_3_3(line):
+    """The broker is alive in the *leader's* metadata cache or is not; what it has fetched is the same."""
+    broker = Simulation(scenario(line), 1).cluster.brokers[1]
+    partition = next(p for p in broker.replicas.partitions.values() if p.tp.topic == "t")
+    partition.commit_isr((1, 2), 1)
+    broker.replicas.live = frozenset((1, 2))
+    fetch = FetchPartition(partition.tp)
+    fetch.fetch_offset = partition.log.log_end_offset
+    fetch.current_leader_epoch = partition.leader_epoch
+    broker.replicas._note_follower(FetchSession(3), 3, fetch, 0.0)
+    assert broker.isr_manager.proposed(partition) is not since(line, 3, 3)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_port_is_opened_last_since_3_5(line, monkeypatch):
+    """Before, it is open from the start of the socket server on, and nobody reads what arrives."""
+    bound, served = [], []
+    bind, serve = SocketServer.bind, SocketServer.serve
+
+    def note_bind(server):
+        bound.append((server, server._scheduler.now, server.connections[:]))
+        bind(server)
+
+    def note_serve(server):
+        served.append((server, server._scheduler.now, len(server.connections)))
+        serve(server)
+
+    monkeypatch.setattr(SocketServer, "bind", note_bind)
+    monkeypatch.setattr(SocketServer, "serve", note_serve)
+    events = "events:\n  - {at: 1s, crash: broker 3, for: 9s}\n"
+    Simulation(scenario(line, more=events), 1).run()
+    restarted = [row for row in served if row[1] > 1.0]
+    assert len(restarted) == 1
+    if since(line, 3, 5):
+        assert not bound
+    else:
+        assert len(bound) == 1
+        assert bound[0][0] is restarted[0][0]
+        assert 0.0 < restarted[0][1] - bound[0][1] < 1.0
 
 
 @pytest.mark.parametrize("line", LINES)
