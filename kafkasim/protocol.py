@@ -37,6 +37,7 @@ INIT_PRODUCER_ID: Final = 22
 OFFSET_FOR_LEADER_EPOCH: Final = 23
 ELECT_LEADERS: Final = 43
 ALTER_PARTITION: Final = 56
+ALLOCATE_PRODUCER_IDS: Final = 67
 
 API_NAMES: Final = {
     PRODUCE: "Produce", FETCH: "Fetch", LIST_OFFSETS: "ListOffsets", METADATA: "Metadata",
@@ -46,6 +47,7 @@ API_NAMES: Final = {
     LEAVE_GROUP: "LeaveGroup", SYNC_GROUP: "SyncGroup", API_VERSIONS: "ApiVersions",
     INIT_PRODUCER_ID: "InitProducerId", OFFSET_FOR_LEADER_EPOCH: "OffsetForLeaderEpoch",
     ELECT_LEADERS: "ElectLeaders", ALTER_PARTITION: "AlterPartition",
+    ALLOCATE_PRODUCER_IDS: "AllocateProducerIds",
 }  # fmt: skip
 
 # Errors by Kafka's numbers (org.apache.kafka.common.protocol.Errors).

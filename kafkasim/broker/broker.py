@@ -8,7 +8,7 @@ Left out here: controlled shutdown, dynamic configs.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Final
+from typing import Any
 
 from simpy.events import Event
 
@@ -22,6 +22,8 @@ from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.producer_ids import ControllerBlocks, ProducerIds, ZooKeeperBlocks
+from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.socket_server import SocketServer
@@ -42,12 +44,6 @@ from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.operations import Create, Delete, GetData, WatchEvent
 
 OFFSETS_TOPIC = "__consumer_offsets"
-PORT_OPENED_LAST: Final = (3, 5)
-"""Since then nobody can connect before the process serves; before, the kernel took connections nobody read."""
-ROLLS_WITHOUT_SYNC: Final = (3, 7)
-"""Since then a segment rolls without the fsync of a producer-state snapshot."""
-EPOCHS_CUT_WITHOUT_SYNC: Final = (3, 8)
-"""Since then a truncation rewrites the leader-epoch file without an fsync."""
 _TOP_LEVEL_PATHS = 14
 """Paths that a start creates and finds existing, one after the other: each costs a failed write."""
 
@@ -83,6 +79,7 @@ class Broker:
         self.costs = costs
         self.config = config
         self.version = version
+        self.release = BrokerRelease(version)
         self.topics = topics
         self.up = False
         self.registered = False
@@ -98,7 +95,6 @@ class Broker:
         self._timeline = timeline
         self._fetchers: dict[int, ReplicaFetcher] = {}
         self._fetcher_settings = self._make_fetcher_settings()
-        self._producer_ids = 0
         self._life = 0
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)
@@ -131,10 +127,10 @@ class Broker:
             self._monitor,
             self.config["replica.lag.time.max.ms"] / 1000.0,
             int(self.config["message.max.bytes"]),
-            hints=self.version >= (3, 7),
-            filters_dead_replicas=self.version >= (3, 6),
-            joins_need_live_broker=self.version >= (3, 3),
-            disk=self.host.disk if self.version < ROLLS_WITHOUT_SYNC else None,
+            hints=self.release.hints,
+            filters_dead_replicas=self.release.filters_dead_replicas,
+            joins_need_live_broker=self.release.joins_need_live_broker,
+            disk=self.host.disk if self.release.syncs_rolls else None,
         )
 
     def _make_server(self) -> SocketServer:
@@ -164,7 +160,7 @@ class Broker:
             lambda: self.metadata.controller_id,
             lambda: self.epoch,
             self._isr_committed,
-            batch_delay_s=0.05 if self.version < (2, 8) else 0.0,
+            batch_delay_s=self.release.isr_batch_delay_s,
         )
 
     def _make_fetcher_settings(self) -> FetcherSettings:
@@ -178,8 +174,8 @@ class Broker:
         settings.per_byte_s = float(self.costs.follower_per_byte_s)
         settings.per_session_partition_s = float(self.costs.follower_per_session_partition_s)
         settings.wake_up_s = float(self.costs.wake_up_s)
-        settings.syncs_rolls = self.version < ROLLS_WITHOUT_SYNC
-        settings.syncs_cut_epochs = self.version < EPOCHS_CUT_WITHOUT_SYNC
+        settings.syncs_rolls = self.release.syncs_rolls
+        settings.syncs_cut_epochs = self.release.syncs_cut_epochs
         return settings
 
     def _new_process(self) -> None:
@@ -214,6 +210,16 @@ class Broker:
         self.roles = RoleChanges(
             self.env, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self._timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+        )  # fmt: skip
+
+        self.producer_ids = self._make_producer_ids()
+
+    def _make_producer_ids(self) -> ProducerIds:
+        if not self.release.blocks_from_controller:
+            return ZooKeeperBlocks(self.env, self.zookeeper)
+        return ControllerBlocks(
+            self.env.scheduler, self._network, self._directory, self.host, self.id,
+            lambda: self.metadata.controller_id, lambda: self.epoch,
         )  # fmt: skip
 
     # ---- the settled start
@@ -268,6 +274,7 @@ class Broker:
         self.roles.crash()
         self.coordinator.close()
         self.controller.crash()
+        self.producer_ids.close()
         self.metadata.clear()
         self.replicas.live = None
         for partition in self.replicas.partitions.values():
@@ -293,7 +300,7 @@ class Broker:
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(self._recover_logs())
-        if life == self._life and self.version < PORT_OPENED_LAST:
+        if life == self._life and not self.release.opens_port_last:
             self.server.bind()
         outcome = (
             yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause)
@@ -315,6 +322,7 @@ class Broker:
         )
         self.controller.start()
         self.up = True
+        yield from self.producer_ids.first_block()
         # Requests are served last: after the controller, the coordinators and the handlers.
         yield self.zookeeper.submit([GetData("/controller")])
         if life != self._life:
@@ -378,11 +386,6 @@ class Broker:
         """Answer at ``at``."""
         self.server.respond(request, at)
 
-    def next_producer_id(self) -> int:
-        """Producer ids come in blocks of 1000 a broker; the next one of this broker's."""
-        self._producer_ids += 1
-        return self.id * 1_000_000 + self._producer_ids
-
     def fetchers(self) -> list[ReplicaFetcher]:
         """The fetcher threads that run now."""
         return list(self._fetchers.values())
@@ -391,7 +394,11 @@ class Broker:
         tp: TopicPartition = state.tp
         segment_bytes = int(self.topics.config(tp.topic).get("segment.bytes", self.config["log.segment.bytes"]))
         partition = Partition(
-            tp, self.id, PartitionLog(tp, segment_bytes), self.topics.min_insync(tp.topic), gated=self.version >= (3, 7)
+            tp,
+            self.id,
+            PartitionLog(tp, segment_bytes),
+            self.topics.min_insync(tp.topic),
+            gated=self.release.gates_high_watermark,
         )
         partition.internal = self.topics.is_internal(tp.topic)
         return partition
@@ -411,7 +418,7 @@ class Broker:
 
     def _isr_committed(self, partition: Partition) -> None:
         now = self.env.now
-        if self.version >= (3, 1):
+        if self.release.advances_after_isr_change:
             self.replicas.advance(partition, now)
         self._monitor.role_changed(self.id, partition, now)
 

@@ -16,7 +16,15 @@ from typing import Any, Final
 import simpy
 
 from kafkasim.connection import Directory
-from kafkasim.controller import alter_partition, broker_change, candidacy, failover, preferred, watching
+from kafkasim.controller import (
+    alter_partition,
+    broker_change,
+    candidacy,
+    failover,
+    preferred,
+    producer_ids,
+    watching,
+)
 from kafkasim.controller import event_queue as events
 from kafkasim.controller.channels import ChannelManager
 from kafkasim.controller.context import ControllerContext
@@ -99,6 +107,7 @@ class Controller:
             events.BROKER_CHANGE: self._broker_change,
             events.BROKER_MODIFICATIONS: self._broker_modifications,
             events.ALTER_PARTITION: self._alter_partition,
+            events.ALLOCATE_PRODUCER_IDS: self._allocate_producer_ids,
             events.ELECT_LEADERS: self._elect_leaders,
             events.ELECT_BY_ZOOKEEPER: self._elect_by_zookeeper,
             events.AUTO_BALANCE: self._auto_balance,
@@ -225,6 +234,10 @@ class Controller:
     def handle_alter_partition(self, request: Request, respond: Respond) -> None:
         """A leader's broker proposes ISRs (:class:`AlterPartitionBody`); ``respond(request)`` when it is decided."""
         self.queue.put(ControllerEvent(events.ALTER_PARTITION, (request, respond), request.cause))
+
+    def handle_allocate_producer_ids(self, request: Request, respond: Respond) -> None:
+        """A broker asks for a block of producer ids; ``respond(request)`` when it has one."""
+        self.queue.put(ControllerEvent(events.ALLOCATE_PRODUCER_IDS, (request, respond), request.cause))
 
     def handle_elect_leaders(self, request: Request, respond: Respond) -> None:
         """An administrator wants preferred leaders; the reply maps a partition's number to its error."""
@@ -359,6 +372,17 @@ class Controller:
         else:
             alter_partition.answer(request, NOT_CONTROLLER)
         respond(request)
+
+    def _allocate_producer_ids(self, event: ControllerEvent) -> Steps:
+        request, respond = event.argument
+        try:
+            if self.active:
+                yield from producer_ids.process(self._services, request)
+            else:
+                producer_ids.answer(request, NOT_CONTROLLER)
+        finally:
+            if not self.store.dead:
+                respond(request)
 
     def _elect_leaders(self, event: ControllerEvent) -> Steps:
         request, respond = event.argument

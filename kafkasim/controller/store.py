@@ -40,6 +40,7 @@ PREFERRED_REPLICA_ELECTION = "/admin/preferred_replica_election"
 ISR_CHANGE_NOTIFICATION = "/isr_change_notification"
 LOG_DIR_EVENT_NOTIFICATION = "/log_dir_event_notification"
 FEATURE = "/feature"
+BLOCK_PATH = "/latest_producer_id_block"
 
 Steps = Generator[simpy.Event, Any, Any]
 
@@ -129,6 +130,12 @@ class ControllerStore:
         """The one write that is not fenced: the multi that makes a controller."""
         self.writes += 1
         return (yield from self._submit([multi]))[0]
+
+    def take_block(self, end: int, version: int) -> Generator[simpy.Event, Any, bool]:
+        """Move the producer ids on; not fenced, only conditional. False: somebody else was faster."""
+        self.writes += 1
+        outcomes = yield from self._submit([SetData(BLOCK_PATH, end, version)])
+        return outcomes[0].error is None
 
     def controller(self) -> Generator[simpy.Event, Any, int]:
         """Read ``/controller`` (and watch it): the controller's id, -1 if there is none."""

@@ -19,6 +19,7 @@ from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_byte
 from kafkasim.kernel import Streams
 from kafkasim.messages import AlterPartitionItem, PartitionState
 from kafkasim.protocol import (
+    COORDINATOR_LOAD_IN_PROGRESS,
     INELIGIBLE_REPLICA,
     NETWORK_EXCEPTION,
     NONE,
@@ -344,6 +345,48 @@ def test_alter_isr_waits_for_its_timer_in_2_7(line):
     back = next(r for r in rows if r["event"] == "isr_changed" and r["time_s"] >= caught_up["time_s"])
     waits = back["time_s"] - caught_up["time_s"]
     assert waits >= 0.05 if at(line) == (2, 7) else waits < 0.03
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_started_broker_has_producer_ids_at_once_or_only_from_the_controller(line):
+    """Since 3.0 whoever comes first after the start is told COORDINATOR_LOAD_IN_PROGRESS (3.6 on)."""
+    events = "events:\n  - {at: 1s, crash: broker 3, for: 9s}\n"
+    simulation = Simulation(scenario(line, more=events), 1)
+    env, broker = simulation.cluster.env, simulation.cluster.brokers[3]
+    answers = []
+
+    def ask(_):
+        broker.producer_ids.next(lambda error, producer_id: answers.append((env.now, error, producer_id)))
+
+    for at in (0.5, 18.0, 18.1):
+        env.call_at(at, ask)
+    simulation.run()
+    settled, first, second = answers
+    assert settled[1] == NONE and 2000 <= settled[2] <= 2001, "a settled broker has the third block"
+    assert second[1:] == (NONE, 3000 if since(line, 3, 0) else 3001)
+    assert first[1:] == ((COORDINATOR_LOAD_IN_PROGRESS, -1) if since(line, 3, 0) else (NONE, 3000))
+    assert [at for at, *_ in answers] == [0.5, 18.0, 18.1]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_used_up_block_of_producer_ids(line):
+    """Since 3.0 the next block is there before the first is used up; before, ZooKeeper is asked then."""
+    simulation = Simulation(scenario(line), 1)
+    env, broker = simulation.cluster.env, simulation.cluster.brokers[1]
+    answers = []
+
+    def ask(_):
+        broker.producer_ids.next(lambda error, producer_id: answers.append((env.now, error, producer_id)))
+
+    for number in range(1001):
+        env.call_at(1.0 + number / 1000, ask)
+    simulation.run()
+    assert [error for _, error, _ in answers] == [NONE] * 1001
+    producer_ids = [producer_id for *_, producer_id in answers]
+    assert producer_ids == list(range(producer_ids[0], 1000)) + list(range(3000, 3001 + producer_ids[0]))
+    begun = 2.0 - producer_ids[0] / 1000
+    waited = next(at for at, _, producer_id in answers if producer_id == 3000) - begun
+    assert waited == pytest.approx(0.0, abs=1e-9) if since(line, 3, 0) else 0.0005 < waited < 0.05
 
 
 # Controller
