@@ -17,6 +17,7 @@ from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
+from kafkasim.controller.store import BLOCK_PATH
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
@@ -246,13 +247,16 @@ class Cluster(Directory):
         for state in states.values():
             for replica in state.replicas:
                 hosted[replica].append(state)
+        producer_id = 0
         for broker_id in self.broker_ids:
             broker = self.brokers[broker_id]
             broker.settle(pinned.get(f"broker {broker_id}"), 0, hosted[broker_id])
+            producer_id = broker.producer_ids.settle(producer_id)
             path = f"/brokers/ids/{broker_id}"
             owner = broker.zookeeper.session_id
             broker.epoch = ensemble.put(path, {"rack": broker.host.rack}, owner)
             epochs[broker_id] = broker.epoch
+        ensemble.put(BLOCK_PATH, producer_id)
         controller = self.brokers[initial]
         ensemble.put("/controller", initial, controller.zookeeper.session_id)
         live = frozenset(self.broker_ids)

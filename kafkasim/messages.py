@@ -108,6 +108,14 @@ class AlterPartitionItem:
 
 
 @dataclass(slots=True)
+class AllocateProducerIdsBody:
+    """AllocateProducerIds: a broker to the controller; the reply is the first id of its block."""
+
+    broker_id: int
+    broker_epoch: int
+
+
+@dataclass(slots=True)
 class AlterPartitionBody:
     """AlterPartition: a leader's broker to the controller; the reply is the same items filled in."""
 

@@ -41,6 +41,7 @@ CREATE_PARTITIONS: Final = 37
 ELECT_LEADERS: Final = 43
 ALTER_PARTITION_REASSIGNMENTS: Final = 45
 ALTER_PARTITION: Final = 56
+ALLOCATE_PRODUCER_IDS: Final = 67
 
 API_NAMES: Final = {
     PRODUCE: "Produce", FETCH: "Fetch", LIST_OFFSETS: "ListOffsets", METADATA: "Metadata",
@@ -52,6 +53,7 @@ API_NAMES: Final = {
     ELECT_LEADERS: "ElectLeaders", ALTER_PARTITION: "AlterPartition", CREATE_TOPICS: "CreateTopics",
     DELETE_TOPICS: "DeleteTopics", CREATE_PARTITIONS: "CreatePartitions",
     ALTER_PARTITION_REASSIGNMENTS: "AlterPartitionReassignments",
+    ALLOCATE_PRODUCER_IDS: "AllocateProducerIds",
 }  # fmt: skip
 
 # Errors by Kafka's numbers (org.apache.kafka.common.protocol.Errors).

@@ -55,7 +55,7 @@ LONG = {
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 530,
-    "controller/controller.py": 430,
+    "controller/controller.py": 440,
     "metrics/latency.py": 470,
     "metrics/ledger.py": 540,
     "results.py": 440,

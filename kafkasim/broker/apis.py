@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kafkasim.broker.partition import LEADER
 from kafkasim.messages import ListOffsetsItem, OffsetForLeaderEpochItem
 from kafkasim.protocol import (
+    ALLOCATE_PRODUCER_IDS,
     ALTER_PARTITION,
     ALTER_PARTITION_REASSIGNMENTS,
     API_VERSIONS,
@@ -71,6 +72,9 @@ class Apis:
             LIST_OFFSETS: self._list_offsets,
             OFFSET_FOR_LEADER_EPOCH: self._offset_for_leader_epoch,
             ALTER_PARTITION: lambda request: broker.controller.handle_alter_partition(request, broker.respond),
+            ALLOCATE_PRODUCER_IDS: lambda request: broker.controller.handle_allocate_producer_ids(
+                request, broker.respond
+            ),
             ELECT_LEADERS: lambda request: broker.controller.handle_elect_leaders(request, broker.respond),
             CONTROLLED_SHUTDOWN: lambda r: broker.controller.handle_controlled_shutdown(r, broker.respond),
             ALTER_PARTITION_REASSIGNMENTS: lambda r: broker.controller.handle_reassignments(r, broker.respond),
@@ -133,9 +137,13 @@ class Apis:
         self._broker.respond(request)
 
     def _init_producer_id(self, request: Request) -> None:
-        request.reply = (self._broker.next_producer_id(), 0)
+        def answer(error: int, producer_id: int) -> None:
+            request.error = error
+            request.reply = (producer_id, 0)
+            self._broker.respond(request)
+
         request.response_bytes = _INIT_PRODUCER_ID_BYTES
-        self._broker.respond(request)
+        self._broker.producer_ids.next(answer)
 
     def _list_offsets(self, request: Request) -> None:
         items: list[ListOffsetsItem] = request.body

@@ -26,6 +26,8 @@ from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
+from kafkasim.broker.producer_ids import ControllerBlocks, ProducerIds, ZooKeeperBlocks
+from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.socket_server import SocketServer
@@ -84,6 +86,7 @@ class Broker:
         self.costs = costs
         self.config = config
         self.version = version
+        self.release = BrokerRelease(version)
         self.topics = topics
         self.up = False
         self.registered = False
@@ -103,7 +106,6 @@ class Broker:
         self.timeline = timeline
         self._fetchers: dict[int, ReplicaFetcher] = {}
         self._fetcher_settings = self._make_fetcher_settings()
-        self._producer_ids = 0
         self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
@@ -139,8 +141,10 @@ class Broker:
             self._monitor,
             self.config["replica.lag.time.max.ms"] / 1000.0,
             int(self.config["message.max.bytes"]),
-            hints=self.version >= (3, 7),
-            filters_dead_replicas=self.version >= (3, 6),
+            hints=self.release.hints,
+            filters_dead_replicas=self.release.filters_dead_replicas,
+            joins_need_live_broker=self.release.joins_need_live_broker,
+            disk=self.host.disk if self.release.syncs_rolls else None,
             life=self.life,
         )
 
@@ -172,7 +176,7 @@ class Broker:
             lambda: self.metadata.controller_id,
             lambda: self.epoch,
             self._isr_committed,
-            batch_delay_s=0.05 if self.version < (2, 8) else 0.0,
+            batch_delay_s=self.release.isr_batch_delay_s,
         )
 
     def _make_fetcher_settings(self) -> FetcherSettings:
@@ -186,6 +190,8 @@ class Broker:
         settings.per_byte_s = float(self.costs.follower_per_byte_s)
         settings.per_session_partition_s = float(self.costs.follower_per_session_partition_s)
         settings.wake_up_s = float(self.costs.wake_up_s)
+        settings.syncs_rolls = self.release.syncs_rolls
+        settings.syncs_cut_epochs = self.release.syncs_cut_epochs
         return settings
 
     def _new_process(self) -> None:
@@ -223,6 +229,16 @@ class Broker:
             self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
         )  # fmt: skip
 
+        self.producer_ids = self._make_producer_ids()
+
+    def _make_producer_ids(self) -> ProducerIds:
+        if not self.release.blocks_from_controller:
+            return ZooKeeperBlocks(self.env, self.zookeeper)
+        return ControllerBlocks(
+            self.life, self._network, self._directory, self.host, self.id,
+            lambda: self.metadata.controller_id, lambda: self.epoch,
+        )  # fmt: skip
+
     # ---- the settled start
 
     def settle(self, session_server: int | None, epoch: int, mine: list[PartitionState]) -> None:
@@ -249,7 +265,7 @@ class Broker:
         for state in mine:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
                 self.coordinator.settle(state.tp, state.leader_epoch)
-        self.server.open = True
+        self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
 
     # ---- life and death
@@ -329,6 +345,7 @@ class Broker:
         self.stopping = False
         self.fault_cause = cause
         self.controller.crash()
+        self.producer_ids.close()
         self.metadata.clear()
         self.replicas.live = None
         for partition in self.replicas.partitions.values():
@@ -354,6 +371,8 @@ class Broker:
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(stopping.recover_logs(self))
+        if life == self.lives and not self.release.opens_port_last:
+            self.server.bind()
         outcome = (
             yield self.zookeeper.submit([Create(f"/brokers/ids/{self.id}", {"rack": self.host.rack}, True)], cause)
         )[0]
@@ -363,6 +382,7 @@ class Broker:
             row = self.timeline.add(
                 env.now, self.actor, "start_failed", f"NODEEXISTS /brokers/ids/{self.id}", cause or None
             )
+            self.server.shut_down(row)
             yield self.zookeeper.close()
             self.fault_cause = row
             raise StartFailed
@@ -373,11 +393,12 @@ class Broker:
         )
         self.controller.start()
         self.up = True
-        # The port is opened last (3.5 on): after the controller, the coordinators and the handlers.
+        yield from self.producer_ids.first_block()
+        # Requests are served last: after the controller, the coordinators and the handlers.
         yield self.zookeeper.submit([GetData("/controller")])
         if life != self.lives:
             return
-        self.server.open = True
+        self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
 
     # ---- wiring
@@ -394,11 +415,6 @@ class Broker:
         """A named stream of random numbers."""
         return self._streams.stream(name)
 
-    def next_producer_id(self) -> int:
-        """Producer ids come in blocks of 1000 a broker; the next one of this broker's."""
-        self._producer_ids += 1
-        return self.id * 1_000_000 + self._producer_ids
-
     def fetchers(self) -> list[ReplicaFetcher]:
         """The fetcher threads that run now."""
         return list(self._fetchers.values())
@@ -407,7 +423,11 @@ class Broker:
         tp: TopicPartition = state.tp
         segment_bytes = int(self.topics.config(tp.topic).get("segment.bytes", self.config["log.segment.bytes"]))
         partition = Partition(
-            tp, self.id, PartitionLog(tp, segment_bytes), self.topics.min_insync(tp.topic), gated=self.version >= (3, 7)
+            tp,
+            self.id,
+            PartitionLog(tp, segment_bytes),
+            self.topics.min_insync(tp.topic),
+            gated=self.release.gates_high_watermark,
         )
         partition.internal = self.topics.is_internal(tp.topic)
         return partition
@@ -427,7 +447,7 @@ class Broker:
 
     def _isr_committed(self, partition: Partition) -> None:
         now = self.env.now
-        if self.version >= (3, 1):
+        if self.release.advances_after_isr_change:
             self.replicas.advance(partition, now)
         self._monitor.role_changed(self.id, partition, now)
 

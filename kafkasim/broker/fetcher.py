@@ -52,6 +52,8 @@ class FetcherSettings:
         self.per_byte_s: float = 0.0
         self.per_session_partition_s: float = 0.0
         self.wake_up_s: float = 0.0
+        self.syncs_rolls: bool = False
+        self.syncs_cut_epochs: bool = False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -313,7 +315,7 @@ class ReplicaFetcher(ConnectionOwner):
             if followed is None or followed.fetch is not fetch:
                 _empty(fetch)
             elif fetch.error != NONE or fetch.diverging_end_offset >= 0:
-                self._process_refusal(followed, now)
+                synced_at = self._process_refusal(followed, synced_at)
             else:
                 synced_at = self._process_data(followed, synced_at)
         if synced_at > now:
@@ -322,7 +324,7 @@ class ReplicaFetcher(ConnectionOwner):
             self._work(self._generation)
 
     def _process_data(self, followed: FollowedPartition, at: float) -> float:
-        """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
+        """Append what came; returns when the thread is done with it (files may be synced)."""
         fetch = followed.fetch
         partition = followed.partition
         log = partition.log
@@ -334,6 +336,8 @@ class ReplicaFetcher(ConnectionOwner):
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset):
                     at = self.host.disk.fsync(at)
+            if self.settings.syncs_rolls and log.needs_snapshot(batch):
+                at = self.host.disk.fsync(at)
             log.append(batch)
         high_watermark = fetch.high_watermark
         end = log.log_end_offset
@@ -349,16 +353,18 @@ class ReplicaFetcher(ConnectionOwner):
             batches.clear()
         return at
 
-    def _process_refusal(self, followed: FollowedPartition, now: float) -> None:
+    def _process_refusal(self, followed: FollowedPartition, at: float) -> float:
+        """Cut the log or delay the partition; returns when the thread is done with it (s)."""
+        now = self._scheduler.now
         fetch = followed.fetch
         partition = followed.partition
         error = fetch.error
         if error == NONE:
-            self._truncate(followed, fetch.diverging_epoch, fetch.diverging_end_offset, now)
+            at = self._truncate(followed, fetch.diverging_epoch, fetch.diverging_end_offset, at)
             self._changed.append(fetch)
         elif error == OFFSET_OUT_OF_RANGE:
             # The leader's log is shorter: only after an unclean election or lost data.
-            self._cut(followed, fetch.high_watermark if fetch.high_watermark >= 0 else 0, now)
+            at = self._cut(followed, fetch.high_watermark if fetch.high_watermark >= 0 else 0, at)
             self._changed.append(fetch)
         elif error == FENCED_LEADER_EPOCH and fetch.current_leader_epoch == partition.leader_epoch:
             followed.failed = True
@@ -371,25 +377,33 @@ class ReplicaFetcher(ConnectionOwner):
             self.listener.backed_off(partition, error, now)
         fetch.current_leader_epoch = partition.leader_epoch
         _empty(fetch)
+        return at
 
-    def _truncate(self, followed: FollowedPartition, epoch: int, end_offset: int, now: float) -> None:
+    def _truncate(self, followed: FollowedPartition, epoch: int, end_offset: int, at: float) -> float:
         log = followed.partition.log
         own_epoch, own_end = log.end_offset_for(epoch)
         target = min(end_offset, log.log_end_offset)
         if own_epoch >= 0:
             target = min(target, own_end)
-        self._cut(followed, target, now)
+        return self._cut(followed, target, at)
 
-    def _cut(self, followed: FollowedPartition, offset: int, now: float) -> None:
+    def _cut(self, followed: FollowedPartition, offset: int, at: float) -> float:
+        """Truncate; the thread waits for every file that is synced, other partitions with it."""
         partition = followed.partition
         log = partition.log
         removed = log.truncate(offset)
         if partition.high_watermark > log.log_end_offset:
             partition.high_watermark = log.log_end_offset
         if removed:
-            self.listener.truncated(partition, removed, partition.epoch_cause, now)
+            self.listener.truncated(partition, removed, partition.epoch_cause, self._scheduler.now)
+            disk = self.host.disk
+            if self.settings.syncs_cut_epochs:
+                at = disk.fsync(at)
+            at = disk.fsync(at)  # the snapshot that ends the rebuild of the producer state
+            at = disk.fsync(at)  # the directory's recovery-point checkpoint
         followed.fetch.fetch_offset = log.log_end_offset
         followed.fetch.last_fetched_epoch = log.latest_epoch()
+        return at
 
 
 def _empty(fetch: FetchPartition) -> None:

@@ -49,6 +49,7 @@ class PartitionLog:
         self.epoch_starts: list[int] = []
         self.segments: list[tuple[int, int]] = [(0, 0)]
         self.locked_until: float = 0.0
+        self.snapshot_offset: int = -1
         self._roll_beyond_bytes: int = segment_bytes
         self._producers: dict[int, list[RecordBatch]] = {}
 
@@ -83,6 +84,15 @@ class PartitionLog:
         if size > self.segments[-1][1]:
             self.segments.append((offset, size))
             self._roll_beyond_bytes = size + self.segment_bytes
+
+    def needs_snapshot(self, batch: RecordBatch) -> bool:
+        """Whether ``batch`` will begin a segment whose producer-state snapshot has not been written yet."""
+        size = self.size_bytes
+        return (
+            size + batch.size_bytes > self._roll_beyond_bytes
+            and size > self.segments[-1][1]
+            and self.snapshot_offset != self.log_end_offset
+        )
 
     def assign_epoch(self, epoch: int, start_offset: int) -> bool:
         """Note that ``epoch`` begins at ``start_offset``; True when the epoch file must be rewritten."""
@@ -134,6 +144,7 @@ class PartitionLog:
         while len(self.segments) > 1 and self.segments[-1][0] >= self.log_end_offset:
             self.segments.pop()
         self._roll_beyond_bytes = self.segments[-1][1] + self.segment_bytes
+        self.snapshot_offset = self.log_end_offset  # the rebuild below ends with one
         while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
             self.epochs.pop()
             self.epoch_starts.pop()

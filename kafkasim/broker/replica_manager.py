@@ -20,6 +20,7 @@ from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection
+from kafkasim.hosts.host import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
@@ -79,6 +80,8 @@ class ReplicaManager:
         max_message_bytes: int,
         hints: bool,
         filters_dead_replicas: bool,
+        joins_need_live_broker: bool,
+        disk: Disk | None,
         life: Life | None = None,
     ) -> None:
         self.broker_id: int = broker_id
@@ -91,6 +94,8 @@ class ReplicaManager:
         self.hints: bool = hints
         self.live: frozenset[int] | None = None
         self.filters_dead_replicas: bool = filters_dead_replicas
+        self.joins_need_live_broker: bool = joins_need_live_broker
+        self.disk = disk  # where a rolled segment's snapshot is synced (up to 3.6), else None
         self.server: SocketServer | None = None
         self.produce_purgatory = Purgatory(scheduler, self._expire_produce, life)
         self.internal_purgatory = Purgatory(scheduler, self._expire_internal, life)
@@ -133,6 +138,10 @@ class ReplicaManager:
         locked_s = self._lock(request, data, now)
         if locked_s > 0.0:
             return -locked_s
+        if self.disk is not None:
+            synced_s = self._sync_snapshots(self.disk, data, now)
+            if synced_s > 0.0:
+                return -synced_s
         self.produce_requests += 1
         self._ready_at = now
         partitions = self.partitions
@@ -210,6 +219,19 @@ class ReplicaManager:
             data.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
             return end - now
         return 0.0
+
+    def _sync_snapshots(self, disk: Disk, data: ProduceRequestData, now: float) -> float:
+        """Up to 3.6 a roll fsyncs the producer-state snapshot under the log's lock, before the append (s)."""
+        end = now
+        for item in data.partitions:
+            partition = self.partitions.get(item.tp.index)
+            if partition is not None and partition.role == LEADER and partition.log.needs_snapshot(item.batch):
+                partition.log.snapshot_offset = partition.log.log_end_offset
+                end = disk.fsync(end)
+                partition.log.locked_until = end
+        if end > now:
+            data.lock_free_at = end
+        return end - now
 
     def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
         batch = item.batch
@@ -615,7 +637,7 @@ class ReplicaManager:
         if not state.in_sync:
             # Looked at again at every fetch, also when nothing has changed.
             session.out_of_sync.append(fetch)
-            if partition.may_join(state, self.live):
+            if partition.may_join(state, self.live if self.joins_need_live_broker else None):
                 self.listener.may_expand(partition, replica_id, now, fetch.cause)
         if moved:
             self.advance(partition, now)

@@ -45,6 +45,7 @@ class SocketServer(Server):
     ) -> None:
         self.host = host
         self.life: Life = Life(scheduler) if life is None else life
+        self.bound: bool = False
         self.open: bool = False
         self.connections: list[Connection] = []
         self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
@@ -60,14 +61,26 @@ class SocketServer(Server):
         self._next_processor: int = 0
 
     def listens(self) -> bool:
-        """Whether the port is open."""
-        return self.open
+        """Whether the port is open: the kernel completes handshakes from :meth:`bind` on."""
+        return self.bound
+
+    def bind(self) -> None:
+        """The port is open; nobody reads what arrives before :meth:`serve`."""
+        self.bound = True
+
+    def serve(self) -> None:
+        """The network threads run: they take what has gathered in the sockets, then what comes."""
+        self.bound = True
+        self.open = True
+        for connection in list(self.connections):
+            connection.in_processing = False
+            self._next(connection)
 
     def accept(self, connection: Connection) -> None:
         """Take a new connection: network threads are dealt in turn."""
         connection.processor = self._next_processor
         self._next_processor = (self._next_processor + 1) % len(self.processors)
-        connection.in_processing = False
+        connection.in_processing = not self.open  # before ``serve`` a request stays in the socket
         connection.ready_at = self._scheduler.now
         connection.session = None
         self.connections.append(connection)
@@ -145,6 +158,7 @@ class SocketServer(Server):
 
     def shut_down(self, cause: int) -> None:
         """The process has died: every peer is reset, all work is forgotten."""
+        self.bound = False
         self.open = False
         now = self._scheduler.now
         for connection in self.connections:

@@ -20,6 +20,7 @@ from kafkasim.controller import (
     controlled_shutdown,
     failover,
     preferred,
+    producer_ids,
     reassignment,
     watching,
 )
@@ -51,7 +52,7 @@ from kafkasim.messages import (
 )
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
-from kafkasim.protocol import Request
+from kafkasim.protocol import NOT_CONTROLLER, Request
 from kafkasim.scenario.versions import Version
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.operations import Exists, WatchEvent
@@ -129,6 +130,7 @@ class Controller:
             events.ALTER_PARTITION: orders.alter_partition,
             events.ELECT_LEADERS: orders.elect_leaders,
             events.ELECT_BY_ZOOKEEPER: orders.elect_by_zookeeper,
+            events.ALLOCATE_PRODUCER_IDS: self._allocate_producer_ids,
             events.AUTO_BALANCE: self._auto_balance,
             events.CONTROLLED_SHUTDOWN: orders.controlled_shutdown,
             events.TOPIC_CHANGE: orders.topic_change,
@@ -264,6 +266,10 @@ class Controller:
         """A leader's broker proposes ISRs (:class:`AlterPartitionBody`); ``respond(request)`` when it is decided."""
         self.queue.put(ControllerEvent(events.ALTER_PARTITION, (request, respond), request.cause))
 
+    def handle_allocate_producer_ids(self, request: Request, respond: Respond) -> None:
+        """A broker asks for a block of producer ids; ``respond(request)`` when it has one."""
+        self.queue.put(ControllerEvent(events.ALLOCATE_PRODUCER_IDS, (request, respond), request.cause))
+
     def handle_elect_leaders(self, request: Request, respond: Respond) -> None:
         """An administrator wants preferred leaders; the reply maps a partition's number to its error."""
         body: ElectLeadersBody = request.body
@@ -394,6 +400,17 @@ class Controller:
             self._schedule_balance(self._env.now + FIRST_BALANCE_S)
 
     # the active controller's events
+
+    def _allocate_producer_ids(self, event: ControllerEvent) -> Steps:
+        request, respond = event.argument
+        try:
+            if self.active:
+                yield from producer_ids.process(self._services, request)
+            else:
+                producer_ids.answer(request, NOT_CONTROLLER)
+        finally:
+            if not self.store.dead:
+                respond(request)
 
     def _auto_balance(self, event: ControllerEvent) -> Steps:
         if not self.active or event.argument != self._term:

@@ -42,6 +42,7 @@ PREFERRED_REPLICA_ELECTION = "/admin/preferred_replica_election"
 ISR_CHANGE_NOTIFICATION = "/isr_change_notification"
 LOG_DIR_EVENT_NOTIFICATION = "/log_dir_event_notification"
 FEATURE = "/feature"
+BLOCK_PATH = "/latest_producer_id_block"
 
 Steps = Generator[simpy.Event, Any, Any]
 
@@ -139,6 +140,12 @@ class ControllerStore:
         for name in listed.children:
             yield from self.delete_recursively(f"{path}/{name}")
         yield from self.write([Delete(path, -1)])
+
+    def take_block(self, end: int, version: int) -> Generator[simpy.Event, Any, bool]:
+        """Move the producer ids on; not fenced, only conditional. False: somebody else was faster."""
+        self.writes += 1
+        outcomes = yield from self._submit([SetData(BLOCK_PATH, end, version)])
+        return outcomes[0].error is None
 
     def controller(self) -> Generator[simpy.Event, Any, int]:
         """Read ``/controller`` (and watch it): the controller's id, -1 if there is none."""

@@ -91,13 +91,15 @@ class Node:
             1048588,
             hints=True,
             filters_dead_replicas=True,
+            joins_need_live_broker=True,
+            disk=None,
         )
         self.server = SocketServer(
             world.env.scheduler, self.machine, 3, 8, 20e-6, 10e-6, 10e-6,
             self.replicas.service, self.replicas.handle, self.replicas.close_session,
         )  # fmt: skip
         self.replicas.server = self.server
-        self.server.open = True
+        self.server.serve()
         self.fetchers = {}
         self.world = world
 

@@ -186,6 +186,85 @@ def test_a_diverging_tail_is_cut_by_epoch():
     assert a.epochs == b.epochs == [0, 1]
 
 
+@pytest.mark.parametrize(("syncs_cut_epochs", "fsyncs"), [(False, 2), (True, 3)])
+def test_a_truncation_costs_the_fetcher_thread_its_fsyncs(syncs_cut_epochs, fsyncs):
+    """Recovery-point checkpoint and producer-state snapshot, up to 3.7 the leader-epoch file, then epoch 1's entry."""
+    world = settled(World(brokers=2, factor=2))
+    tp = world.tps[0]
+    wire = Wire(world, 1)
+    wire.produce(1.0, tp)
+    world.env.run(until=1.5)
+    world.nodes[2].fetchers[1].shut_down()
+    wire.produce(2.0, tp, first=10, acks=1)
+    world.env.run(until=2.5)
+    world.nodes[2].lead(tp, 1, (1, 2), (2,))
+    world.env.run(until=2.9)
+    disk = world.nodes[1].machine.disk.station
+    before = disk.served
+    world.nodes[1].follow(tp, 2, 1, (1, 2))
+    fetcher = world.nodes[1].fetchers[2]
+    fetcher.settings.syncs_cut_epochs = syncs_cut_epochs
+    while not world.nodes[1].notes.cuts:
+        world.env.scheduler.step()
+    cut_at = world.env.now
+    fetches = fetcher.requests
+    assert disk.served - before == fsyncs
+    while fetcher.requests == fetches:
+        world.env.scheduler.step()
+    assert world.env.now - cut_at == pytest.approx(fsyncs * 1e-4, rel=1e-6)
+
+
+@pytest.mark.parametrize("syncs", [False, True])
+def test_a_roll_up_to_3_6_is_synced_under_the_logs_lock(syncs):
+    """The producer-state snapshot: before the append, at the leader and in the follower's thread."""
+    world = settled(World(brokers=2, factor=2))
+    tp = world.tps[0]
+    for node in world.nodes.values():
+        log = node.partition(tp).log
+        log.segment_bytes = log._roll_beyond_bytes = 1500
+        if syncs:
+            node.replicas.disk = node.machine.disk
+            for fetcher in node.fetchers.values():
+                fetcher.settings.syncs_rolls = True
+    first, second = Wire(world, 1), Wire(world, 1)
+    first.produce(1.0, tp)
+    world.env.run(until=1.5)
+    plain_s = first.answers[0][0] - 1.0 - 1e-4  # the follower has synced the epoch file for its first batch
+    disks = [node.machine.disk.station.served for node in world.nodes.values()]
+    rolled = first.produce(2.0, tp, first=10)
+    behind = second.produce(2.0 + 1e-5, tp, first=20, size=400)
+    world.env.run(until=2.5)
+    assert (rolled.partitions[0].base_offset, behind.partitions[0].base_offset) == (10, 20)
+    assert [len(node.partition(tp).log.segments) for node in world.nodes.values()] == [2, 2]
+    extra_s = first.answers[1][0] - 2.0 - plain_s
+    assert extra_s == pytest.approx(2e-4 if syncs else 0.0, abs=3e-5)
+    served = [node.machine.disk.station.served for node in world.nodes.values()]
+    assert [now - then for now, then in zip(served, disks, strict=True)] == ([1, 1] if syncs else [0, 0])
+    leader = world.nodes[1].partition(tp).log
+    gap_s = leader.batches[2].appended_at - leader.batches[1].appended_at
+    assert gap_s < 5e-5, "who waits for the lock appends as soon as it is free"
+
+
+def test_a_port_may_be_open_before_anybody_reads():
+    """Up to 3.4: the kernel takes the connection and its first request, the broker answers once it serves."""
+    world = World(brokers=1)
+    server = world.nodes[1].server
+    server.shut_down(0)
+    closed = Wire(world, 1)
+    world.env.run(until=0.5)
+    assert closed.lost_at is not None
+    server.bind()
+    wire = Wire(world, 1)
+    wire.produce(1.0, world.tps[0])
+    wire.produce(1.1, world.tps[0], first=10)
+    world.env.run(until=2.0)
+    assert wire.lost_at is None and not wire.answers
+    server.serve()
+    world.env.run(until=3.0)
+    assert [2.0 < at < 2.01 for at, _ in wire.answers] == [True, True]
+    assert [request.partitions[0].base_offset for _, request in wire.answers] == [0, 10]
+
+
 def test_a_killed_leader_resets_its_clients_after_one_latency():
     world = settled(World())
     wire = Wire(world, 1)

@@ -91,7 +91,8 @@ def test_deletion_tells_stops_and_removes_one_by_one() -> None:
     # 2 x (2P + 2) sequential calls for the topic's znodes
     calls = [
         op for at, _, op, _ in world.zk.log
-        if at > 1.0 and (isinstance(op, GetChildren) or (isinstance(op, Multi) and isinstance(op.operations[1], Delete)))
+        if at > 1.0
+        and (isinstance(op, GetChildren) or (isinstance(op, Multi) and isinstance(op.operations[1], Delete)))
         and (op.path or op.operations[1].path).startswith("/brokers/topics/a")
     ]  # fmt: skip
     assert len(calls) == 2 * (2 * 2 + 2)

@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import pytest
 
+from kafkasim.broker.sessions import FetchSession
+from kafkasim.broker.socket_server import SocketServer
 from kafkasim.clients.consumer_settings import ConsumerSettings
 from kafkasim.clients.load import Load
 from kafkasim.clients.settings import Backoff, ClientSettings
@@ -17,11 +19,13 @@ from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_byte
 from kafkasim.kernel import Streams
 from kafkasim.messages import AlterPartitionItem, PartitionState
 from kafkasim.protocol import (
+    COORDINATOR_LOAD_IN_PROGRESS,
     INELIGIBLE_REPLICA,
     NETWORK_EXCEPTION,
     NONE,
     NOT_CONTROLLER,
     REQUEST_TIMED_OUT,
+    FetchPartition,
     RecordBatch,
     TopicPartition,
 )
@@ -236,6 +240,53 @@ def test_switches_of_the_broker(line):
     broker = Simulation(scenario(line), 1).cluster.brokers[1]
     assert broker.replicas.hints is since(line, 3, 7)
     assert broker.replicas.filters_dead_replicas is since(line, 3, 6)
+    assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
+    assert (broker.replicas.disk is None) is since(line, 3, 7)
+    settings = broker._fetcher_settings
+    assert settings.syncs_rolls is not since(line, 3, 7)
+    assert settings.syncs_cut_epochs is not since(line, 3, 8)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_follower_joins_the_isr_only_from_a_live_broker_since_3_3(line):
+    """The broker is alive in the *leader's* metadata cache or is not; what it has fetched is the same."""
+    broker = Simulation(scenario(line), 1).cluster.brokers[1]
+    partition = next(p for p in broker.replicas.partitions.values() if p.tp.topic == "t")
+    partition.commit_isr((1, 2), 1)
+    broker.replicas.live = frozenset((1, 2))
+    fetch = FetchPartition(partition.tp)
+    fetch.fetch_offset = partition.log.log_end_offset
+    fetch.current_leader_epoch = partition.leader_epoch
+    broker.replicas._note_follower(FetchSession(3), 3, fetch, 0.0)
+    assert broker.isr_manager.proposed(partition) is not since(line, 3, 3)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_port_is_opened_last_since_3_5(line, monkeypatch):
+    """Before, it is open from the start of the socket server on, and nobody reads what arrives."""
+    bound, served = [], []
+    bind, serve = SocketServer.bind, SocketServer.serve
+
+    def note_bind(server):
+        bound.append((server, server._scheduler.now, server.connections[:]))
+        bind(server)
+
+    def note_serve(server):
+        served.append((server, server._scheduler.now, len(server.connections)))
+        serve(server)
+
+    monkeypatch.setattr(SocketServer, "bind", note_bind)
+    monkeypatch.setattr(SocketServer, "serve", note_serve)
+    events = "events:\n  - {at: 1s, crash: broker 3, for: 9s}\n"
+    Simulation(scenario(line, more=events), 1).run()
+    restarted = [row for row in served if row[1] > 1.0]
+    assert len(restarted) == 1
+    if since(line, 3, 5):
+        assert not bound
+    else:
+        assert len(bound) == 1
+        assert bound[0][0] is restarted[0][0]
+        assert 0.0 < restarted[0][1] - bound[0][1] < 1.0
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -294,6 +345,48 @@ def test_alter_isr_waits_for_its_timer_in_2_7(line):
     back = next(r for r in rows if r["event"] == "isr_changed" and r["time_s"] >= caught_up["time_s"])
     waits = back["time_s"] - caught_up["time_s"]
     assert waits >= 0.05 if at(line) == (2, 7) else waits < 0.03
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_started_broker_has_producer_ids_at_once_or_only_from_the_controller(line):
+    """Since 3.0 whoever comes first after the start is told COORDINATOR_LOAD_IN_PROGRESS (3.6 on)."""
+    events = "events:\n  - {at: 1s, crash: broker 3, for: 9s}\n"
+    simulation = Simulation(scenario(line, more=events), 1)
+    env, broker = simulation.cluster.env, simulation.cluster.brokers[3]
+    answers = []
+
+    def ask(_):
+        broker.producer_ids.next(lambda error, producer_id: answers.append((env.now, error, producer_id)))
+
+    for at in (0.5, 18.0, 18.1):
+        env.call_at(at, ask)
+    simulation.run()
+    settled, first, second = answers
+    assert settled[1] == NONE and 2000 <= settled[2] <= 2001, "a settled broker has the third block"
+    assert second[1:] == (NONE, 3000 if since(line, 3, 0) else 3001)
+    assert first[1:] == ((COORDINATOR_LOAD_IN_PROGRESS, -1) if since(line, 3, 0) else (NONE, 3000))
+    assert [at for at, *_ in answers] == [0.5, 18.0, 18.1]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_used_up_block_of_producer_ids(line):
+    """Since 3.0 the next block is there before the first is used up; before, ZooKeeper is asked then."""
+    simulation = Simulation(scenario(line), 1)
+    env, broker = simulation.cluster.env, simulation.cluster.brokers[1]
+    answers = []
+
+    def ask(_):
+        broker.producer_ids.next(lambda error, producer_id: answers.append((env.now, error, producer_id)))
+
+    for number in range(1001):
+        env.call_at(1.0 + number / 1000, ask)
+    simulation.run()
+    assert [error for _, error, _ in answers] == [NONE] * 1001
+    producer_ids = [producer_id for *_, producer_id in answers]
+    assert producer_ids == list(range(producer_ids[0], 1000)) + list(range(3000, 3001 + producer_ids[0]))
+    begun = 2.0 - producer_ids[0] / 1000
+    waited = next(at for at, _, producer_id in answers if producer_id == 3000) - begun
+    assert waited == pytest.approx(0.0, abs=1e-9) if since(line, 3, 0) else 0.0005 < waited < 0.05
 
 
 # Controller
