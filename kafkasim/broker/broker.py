@@ -22,7 +22,8 @@ from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
-from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
+from kafkasim.broker.replica_costs import ReplicaCosts
+from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, Directory
