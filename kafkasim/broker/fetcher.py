@@ -105,6 +105,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._directory = directory
         self._connection: Connection | None = None
         self._session: dict[int, FetchPartition] = {}
+        self._data: FetchRequestData | None = None
         self._changed: list[FetchPartition] = []
         self._forgotten: list[FetchPartition] = []
         self._fresh: list[FollowedPartition] = []
@@ -208,7 +209,11 @@ class ReplicaFetcher(ConnectionOwner):
             self.source_id,
         )
         # A new connection begins a new session: a full fetch.
-        self._forgotten.clear()
+        settings = self.settings
+        self._data = FetchRequestData(
+            self.broker_id, self._session, settings.max_wait_s, settings.min_bytes, settings.response_max_bytes
+        )
+        self._forgotten = []
         self._changed = list(self._session.values())
         self._connection.open()
 
@@ -218,14 +223,11 @@ class ReplicaFetcher(ConnectionOwner):
         size = FETCH_REQUEST_BASE_BYTES
         if changed or forgotten:
             size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
-        settings = self.settings
-        data = FetchRequestData(
-            self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
-            settings.response_max_bytes,
-        )  # fmt: skip
-        if forgotten:
-            data.forgotten = forgotten
-            self._forgotten = []
+            if forgotten:
+                self._forgotten = []
+        data = self._data
+        assert data is not None
+        data.name(changed, forgotten if forgotten else None)
         self._changed = []
         self.requests += 1
         connection.send(Request(FETCH, size, None, 0, None, data), now)

@@ -292,10 +292,8 @@ class Sender:
         accumulator = self._accumulator
         sent = False
         limit = self._settings.max_request_size
-        drained: list[list[ProducerBatch]] = []
         for state in self._nodes:
-            drained.append(accumulator.drain(state.id, limit, now, now_ms))
-        for state, batches in zip(self._nodes, drained, strict=True):
+            batches = accumulator.drain(state.id, limit, now, now_ms)
             if not batches:
                 continue
             sent = True
