@@ -302,39 +302,37 @@ class ReplicaFetcher(ConnectionOwner):
                 _empty(fetch)
             elif fetch.error != NONE or fetch.diverging_end_offset >= 0:
                 self._process_refusal(followed, now)
+            elif followed.partition.role != FOLLOWER:
+                _empty(fetch)
             else:
-                synced_at = self._process_data(followed, synced_at)
+                partition = followed.partition
+                fetch.bytes = 0
+                if fetch.batches:
+                    synced_at = self._append(partition, fetch, synced_at)
+                high_watermark = fetch.high_watermark
+                end = partition.log.log_end_offset
+                if high_watermark > end:
+                    high_watermark = end
+                if high_watermark >= 0:
+                    partition.high_watermark = high_watermark
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
             self._work(self._generation)
 
-    def _process_data(self, followed: FollowedPartition, at: float) -> float:
+    def _append(self, partition: Partition, fetch: FetchPartition, at: float) -> float:
         """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
-        fetch = followed.fetch
-        partition = followed.partition
         log = partition.log
-        if partition.role != FOLLOWER:
-            _empty(fetch)
-            return at
         batches = fetch.batches
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset):
                     at = self.host.disk.fsync(at)
             log.append(batch)
-        high_watermark = fetch.high_watermark
-        end = log.log_end_offset
-        if high_watermark > end:
-            high_watermark = end
-        if high_watermark >= 0:
-            partition.high_watermark = high_watermark
-        fetch.bytes = 0
-        if batches:
-            fetch.fetch_offset = end
-            fetch.last_fetched_epoch = log.epochs[-1]
-            self._changed.append(fetch)
-            batches.clear()
+        fetch.fetch_offset = log.log_end_offset
+        fetch.last_fetched_epoch = log.epochs[-1]
+        self._changed.append(fetch)
+        batches.clear()
         return at
 
     def _process_refusal(self, followed: FollowedPartition, now: float) -> None:

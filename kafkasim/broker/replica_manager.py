@@ -427,13 +427,16 @@ class ReplicaManager:
             enough = size > 0 or not patient or (unsure and self._urgent(data))
         if replica_id >= 0:
             session.last_fetch_at = now
-            retried = session.out_of_sync
-            session.out_of_sync = []
+            retried: list[FetchPartition] | None = None
+            if session.out_of_sync:
+                retried = session.out_of_sync
+                session.out_of_sync = []
             for fetch in changed:
                 self._note_follower(session, replica_id, fetch, now)
-            for fetch in retried:
-                if fetch not in changed:
-                    self._note_follower(session, replica_id, fetch, now)
+            if retried is not None:
+                for fetch in retried:
+                    if fetch not in changed:
+                        self._note_follower(session, replica_id, fetch, now)
         if enough:
             self._answer_fetch(session, request, data, size)
         else:

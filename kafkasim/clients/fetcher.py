@@ -273,7 +273,7 @@ class Fetcher:
             self._reset(session)
             return
         states = self._positions.states
-        hints: list[tuple[TopicPartition, int, int]] = []
+        hints: list[tuple[TopicPartition, int, int]] | None = None
         for answer in data.answered:
             batches = answer.batches
             answer.batches = []
@@ -285,6 +285,8 @@ class Fetcher:
                 continue
             if error != NONE:
                 answer.error = NONE
+                if hints is None:
+                    hints = []
                 self._refused(state, answer, error, hints)
                 answer.fetch_offset = -1  # named again in the next request
                 session.changed[state.index] = state
