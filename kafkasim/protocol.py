@@ -304,29 +304,29 @@ class FetchPartition:
 
 
 class FetchRequestData:
-    """What the Fetch of a consumer (``replica_id`` -1) or of a follower carries.
+    """What the Fetch of a consumer (``replica_id`` -1) or of a follower carries; one object a session.
 
     ``changed`` are the partitions whose fetch offset or epoch is new since the session's
-    last request (an incremental fetch names only those); ``session`` are all of it.
-    The server answers in ``answered``: the partitions with data, an error or a new high
-    watermark, ``answered_bytes`` of data.  ``forgotten``, if there are any, leave the session.
+    last request (an incremental fetch names only those), ``forgotten``, if there are any, leave the
+    session; ``session`` are all of it.  The server answers in ``answered``: the partitions with data, an
+    error or a new high watermark, ``answered_bytes`` of data.
     """
 
     def __init__(
-        self,
-        replica_id: int,
-        session: dict[int, FetchPartition],
-        changed: list[FetchPartition],
-        max_wait_s: float,
-        min_bytes: int,
-        max_bytes: int,
+        self, replica_id: int, session: dict[int, FetchPartition], max_wait_s: float, min_bytes: int, max_bytes: int
     ) -> None:
         self.replica_id: int = replica_id
         self.session = session
-        self.changed = changed
-        self.forgotten: list[FetchPartition] | None = None
         self.max_wait_s: float = max_wait_s
         self.min_bytes: int = min_bytes
         self.max_bytes: int = max_bytes
+        self.changed: list[FetchPartition] = []
+        self.forgotten: list[FetchPartition] | None = None
         self.answered: list[FetchPartition] = []
         self.answered_bytes: int = 0
+
+    def name(self, changed: list[FetchPartition], forgotten: list[FetchPartition] | None) -> None:
+        """The session's next request names these; a session has one request in flight."""
+        self.changed = changed
+        self.forgotten = forgotten
+        self.answered = []

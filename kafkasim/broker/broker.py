@@ -28,7 +28,8 @@ from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.producer_ids import ControllerBlocks, ProducerIds, ZooKeeperBlocks
 from kafkasim.broker.release import BrokerRelease
-from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
+from kafkasim.broker.replica_costs import ReplicaCosts
+from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, Directory

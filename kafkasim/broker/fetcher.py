@@ -110,6 +110,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._life = Life(scheduler) if life is None else life
         self._connection: Connection | None = None
         self._session: dict[int, FetchPartition] = {}
+        self._data: FetchRequestData | None = None
         self._changed: list[FetchPartition] = []
         self._forgotten: list[FetchPartition] = []
         self._fresh: list[FollowedPartition] = []
@@ -215,7 +216,11 @@ class ReplicaFetcher(ConnectionOwner):
             self.source_id,
         )
         # A new connection begins a new session: a full fetch.
-        self._forgotten.clear()
+        settings = self.settings
+        self._data = FetchRequestData(
+            self.broker_id, self._session, settings.max_wait_s, settings.min_bytes, settings.response_max_bytes
+        )
+        self._forgotten = []
         self._changed = list(self._session.values())
         self._connection.open()
 
@@ -225,14 +230,11 @@ class ReplicaFetcher(ConnectionOwner):
         size = FETCH_REQUEST_BASE_BYTES
         if changed or forgotten:
             size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
-        settings = self.settings
-        data = FetchRequestData(
-            self.broker_id, self._session, changed, settings.max_wait_s, settings.min_bytes,
-            settings.response_max_bytes,
-        )  # fmt: skip
-        if forgotten:
-            data.forgotten = forgotten
-            self._forgotten = []
+            if forgotten:
+                self._forgotten = []
+        data = self._data
+        assert data is not None
+        data.name(changed, forgotten if forgotten else None)
         self._changed = []
         self.requests += 1
         connection.send(Request(FETCH, size, None, 0, None, data), now)
@@ -316,21 +318,27 @@ class ReplicaFetcher(ConnectionOwner):
                 _empty(fetch)
             elif fetch.error != NONE or fetch.diverging_end_offset >= 0:
                 synced_at = self._process_refusal(followed, synced_at)
+            elif followed.partition.role != FOLLOWER:
+                _empty(fetch)
             else:
-                synced_at = self._process_data(followed, synced_at)
+                partition = followed.partition
+                fetch.bytes = 0
+                if fetch.batches:
+                    synced_at = self._append(partition, fetch, synced_at)
+                high_watermark = fetch.high_watermark
+                end = partition.log.log_end_offset
+                if high_watermark > end:
+                    high_watermark = end
+                if high_watermark >= 0:
+                    partition.high_watermark = high_watermark
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
             self._work(self._generation)
 
-    def _process_data(self, followed: FollowedPartition, at: float) -> float:
-        """Append what came; returns when the thread is done with it (files may be synced)."""
-        fetch = followed.fetch
-        partition = followed.partition
+    def _append(self, partition: Partition, fetch: FetchPartition, at: float) -> float:
+        """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
         log = partition.log
-        if partition.role != FOLLOWER:
-            _empty(fetch)
-            return at
         batches = fetch.batches
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
@@ -339,18 +347,10 @@ class ReplicaFetcher(ConnectionOwner):
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
                 at = self.host.disk.fsync(at)
             log.append(batch)
-        high_watermark = fetch.high_watermark
-        end = log.log_end_offset
-        if high_watermark > end:
-            high_watermark = end
-        if high_watermark >= 0:
-            partition.high_watermark = high_watermark
-        fetch.bytes = 0
-        if batches:
-            fetch.fetch_offset = end
-            fetch.last_fetched_epoch = log.epochs[-1]
-            self._changed.append(fetch)
-            batches.clear()
+        fetch.fetch_offset = log.log_end_offset
+        fetch.last_fetched_epoch = log.epochs[-1]
+        self._changed.append(fetch)
+        batches.clear()
         return at
 
     def _process_refusal(self, followed: FollowedPartition, at: float) -> float:

@@ -10,6 +10,7 @@ Left out: indexes, retention, compaction; a fetch slice may cross a segment.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from typing import Final
 
 from kafkasim.protocol import (
@@ -17,6 +18,7 @@ from kafkasim.protocol import (
     INVALID_PRODUCER_EPOCH,
     NONE,
     OUT_OF_ORDER_SEQUENCE_NUMBER,
+    FetchPartition,
     RecordBatch,
     TopicPartition,
 )
@@ -51,7 +53,7 @@ class PartitionLog:
         self.locked_until: float = 0.0
         self.snapshot_offset: int = -1
         self._roll_beyond_bytes: int = segment_bytes
-        self._producers: dict[int, list[RecordBatch]] = {}
+        self._producers: dict[int, deque[RecordBatch]] = {}
 
     # ---- writing
 
@@ -73,11 +75,9 @@ class PartitionLog:
         if producer_id >= 0:
             remembered = self._producers.get(producer_id)
             if remembered is None or remembered[-1].producer_epoch != batch.producer_epoch:
-                self._producers[producer_id] = [batch]
+                self._producers[producer_id] = deque((batch,), REMEMBERED_BATCHES)
             else:
                 remembered.append(batch)
-                if len(remembered) > REMEMBERED_BATCHES:
-                    del remembered[0]
 
     def _roll(self, offset: int, size: int) -> None:
         """The batch at ``offset`` begins a segment, unless it is the active one's first."""
@@ -120,6 +120,17 @@ class PartitionLog:
             return epoch, self.epoch_starts[0]
         return self.epochs[following - 1], self.epoch_starts[following]
 
+    def diverges(self, fetch: FetchPartition) -> bool:
+        """Whether a follower's log has another history than this one; tells it the epoch and end that they share."""
+        epoch, end_offset = self.end_offset_for(fetch.last_fetched_epoch)
+        if epoch < 0:
+            return False
+        if epoch < fetch.last_fetched_epoch or end_offset < fetch.fetch_offset:
+            fetch.diverging_epoch = epoch
+            fetch.diverging_end_offset = end_offset
+            return True
+        return False
+
     def truncate(self, offset: int) -> list[RecordBatch]:
         """Cut everything at and beyond ``offset``; returns the batches removed (in order).
 
@@ -128,18 +139,19 @@ class PartitionLog:
         """
         if offset >= self.log_end_offset:
             return []
-        cut = len(self.offsets)
-        while cut > 0 and self.offsets[cut - 1] >= offset:
+        batches = self.batches
+        cut = len(batches)
+        while cut > 0 and batches[cut - 1].base_offset >= offset:
             cut -= 1
-        if cut > 0 and self.offsets[cut - 1] + self.batches[cut - 1].count > offset:
+        if cut > 0 and batches[cut - 1].base_offset + batches[cut - 1].count > offset:
             cut -= 1
-        removed = self.batches[cut:]
+        removed = batches[cut:]
         if not removed:
             return []
-        del self.batches[cut:]
-        self.log_end_offset = self.offsets[cut]
-        self.size_bytes = self.positions[cut]
+        del batches[cut:]
         del self.offsets[cut:]
+        self.log_end_offset = removed[0].base_offset
+        self.size_bytes = self.positions[cut]
         del self.positions[cut:]
         while len(self.segments) > 1 and self.segments[-1][0] >= self.log_end_offset:
             self.segments.pop()
@@ -153,12 +165,13 @@ class PartitionLog:
 
     def trim(self, offset: int) -> list[RecordBatch]:
         """Drop whole batches below ``offset`` from memory (the log itself keeps them); returns them."""
+        batches = self.batches
         cut = bisect_right(self.offsets, offset)
-        if cut and self.offsets[cut - 1] + self.batches[cut - 1].count > offset:
+        if cut and batches[cut - 1].base_offset + batches[cut - 1].count > offset:
             cut -= 1
-        dropped = self.batches[:cut]
+        dropped = batches[:cut]
         if dropped:
-            del self.batches[:cut]
+            del batches[:cut]
             del self.offsets[:cut]
             del self.positions[:cut]
             self.trimmed += cut
@@ -194,11 +207,10 @@ class PartitionLog:
         if offset >= upper or max_bytes <= 0:
             return 0
         # A reader that keeps up asks for the last batch: no need to search.
-        offsets = self.offsets
-        index = len(offsets) - 1
-        if index < 0 or offset < offsets[index]:
-            index = self.index_of(offset)
         batches = self.batches
+        index = len(batches) - 1
+        if index < 0 or offset < batches[index].base_offset:
+            index = self.index_of(offset)
         total = 0
         end = len(batches)
         while index < end:
@@ -284,4 +296,4 @@ class PartitionLog:
             known.insert(0, batch)
             if len(known) >= REMEMBERED_BATCHES:
                 missing.discard(batch.producer_id)
-        self._producers = kept
+        self._producers = {producer_id: deque(known, REMEMBERED_BATCHES) for producer_id, known in kept.items()}

@@ -13,7 +13,16 @@ from typing import Final
 
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.sessions import FetchSession, SessionPartition
-from kafkasim.protocol import PRODUCE, ProducePartition, Request, TopicPartition
+from kafkasim.protocol import (
+    FENCED_LEADER_EPOCH,
+    NONE,
+    NOT_LEADER_OR_FOLLOWER,
+    PRODUCE,
+    UNKNOWN_LEADER_EPOCH,
+    ProducePartition,
+    Request,
+    TopicPartition,
+)
 
 NO_ROLE: Final = 0
 LEADER: Final = 1
@@ -194,6 +203,15 @@ class Partition:
             return False
         state.log_end_offset = offset
         return True
+
+    def epoch_error(self, leader_epoch: int) -> int:
+        """What a fetcher hears that believes in ``leader_epoch`` (-1: in none): NONE, or why it is refused."""
+        if leader_epoch >= 0:
+            if leader_epoch < self.leader_epoch:
+                return FENCED_LEADER_EPOCH
+            if leader_epoch > self.leader_epoch:
+                return UNKNOWN_LEADER_EPOCH
+        return NONE if self.role == LEADER else NOT_LEADER_OR_FOLLOWER
 
     def may_join(self, state: FollowerState, live: frozenset[int] | None) -> bool:
         """Whether a follower outside the ISR may be added now."""

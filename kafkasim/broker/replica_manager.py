@@ -14,8 +14,24 @@ from __future__ import annotations
 from typing import Final
 
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, NO_ROLE, InternalAppend, InternalWaiting, Partition, Waiting
+from kafkasim.broker.partition import (
+    LEADER,
+    NO_ROLE,
+    FollowerState,
+    InternalAppend,
+    InternalWaiting,
+    Partition,
+    Waiting,
+)
 from kafkasim.broker.purgatory import Purgatory
+from kafkasim.broker.replica_costs import (
+    FETCH_RESPONSE_BASE_BYTES,
+    FETCH_RESPONSE_PARTITION_BYTES,
+    FETCH_RESPONSE_TOPIC_BYTES,
+    PRODUCE_RESPONSE_BASE_BYTES,
+    PRODUCE_RESPONSE_PARTITION_BYTES,
+    ReplicaCosts,
+)
 from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.sessions import FetchSession, SessionPartition
 from kafkasim.broker.socket_server import SocketServer
@@ -25,7 +41,6 @@ from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
     DUPLICATE_SEQUENCE_NUMBER,
-    FENCED_LEADER_EPOCH,
     MESSAGE_TOO_LARGE,
     NONE,
     NOT_ENOUGH_REPLICAS,
@@ -44,26 +59,7 @@ from kafkasim.protocol import (
     TopicPartition,
 )
 
-# Response sizes by the message schemas (v11 Produce, v16 Fetch incremental).
-PRODUCE_RESPONSE_BASE_BYTES: Final = 24
-PRODUCE_RESPONSE_PARTITION_BYTES: Final = 33
-FETCH_RESPONSE_BASE_BYTES: Final = 21
-FETCH_RESPONSE_TOPIC_BYTES: Final = 18
-FETCH_RESPONSE_PARTITION_BYTES: Final = 37
 TRIM_EVERY_BATCHES: Final = 512
-
-
-class ReplicaCosts:
-    """CPU of the data path at a broker, in seconds (see the host's ``costs``)."""
-
-    def __init__(self) -> None:
-        self.produce_s: float = 0.0
-        self.produce_per_byte_s: float = 0.0
-        self.fetch_s: float = 0.0
-        self.fetch_per_byte_s: float = 0.0
-        self.fetch_per_session_partition_s: float = 0.0
-        self.consumer_fetch_per_byte_s: float = 0.0
-        self.completion_s: float = 0.0
 
 
 class ReplicaManager:
@@ -352,7 +348,7 @@ class ReplicaManager:
         batches = log.batches
         end = len(batches)
         # Mostly it passes the last batch: no need to search.
-        index = end - 1 if end > 0 and old >= log.offsets[-1] else log.index_of(old)
+        index = end - 1 if end > 0 and old >= batches[-1].base_offset else log.index_of(old)
         high_watermark = partition.high_watermark
         told = not partition.internal
         monitor = self.monitor
@@ -441,29 +437,48 @@ class ReplicaManager:
             self._forget(session, data.forgotten)
         changed = data.changed
         entries = session.partitions
+        replica_id = data.replica_id
+        any_data = data.min_bytes <= 1
+        unsure = not any_data or not data.session
         for fetch in changed:
             entry = entries.get(fetch.tp.index)
             if entry is None or entry.fetch is not fetch or not entry.active:
                 self._enter(session, fetch)
-            elif not entry.dirty:  # FetchSession.mark, in line
-                entry.dirty = True
-                session.dirty.append(entry)
+                unsure = True
+            elif not entry.dirty:
+                partition = entry.partition
+                log = partition.log
+                if (
+                    any_data
+                    and fetch.fetch_offset == (log.log_end_offset if replica_id >= 0 else partition.high_watermark)
+                    and fetch.current_leader_epoch == partition.leader_epoch
+                    and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == log.latest_epoch())
+                    and partition.role == LEADER
+                ):
+                    fetch.error = NONE  # the fetcher has everything: what a read would find
+                else:
+                    entry.dirty = True  # FetchSession.mark, in line
+                    session.dirty.append(entry)
         size = 0
         patient = data.max_wait_s > 0.0
-        enough = not patient or data.min_bytes <= 1 or self._enough(session, data)
+        enough = not patient or any_data or self._enough(session, data)
         if enough:
-            size = self._read(session, request, data)
-            enough = size > 0 or not patient or self._urgent(data)
-        replica_id = data.replica_id
+            if session.dirty:
+                size = self._read(session, request, data)
+                unsure = True
+            enough = size > 0 or not patient or (unsure and self._urgent(data))
         if replica_id >= 0:
             session.last_fetch_at = now
-            retried = session.out_of_sync
-            session.out_of_sync = []
+            retried: list[FetchPartition] | None = None
+            if session.out_of_sync:
+                retried = session.out_of_sync
+                session.out_of_sync = []
             for fetch in changed:
                 self._note_follower(session, replica_id, fetch, now)
-            for fetch in retried:
-                if fetch not in changed:
-                    self._note_follower(session, replica_id, fetch, now)
+            if retried is not None:
+                for fetch in retried:
+                    if fetch not in changed:
+                        self._note_follower(session, replica_id, fetch, now)
         if enough:
             self._answer_fetch(session, request, data, size)
         else:
@@ -573,8 +588,13 @@ class ReplicaManager:
     def _refuses_fetch(self, request: Request, fetch: FetchPartition, partition: Partition) -> bool:
         """Whether an error or a diverging epoch is the answer; sets it."""
         if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
-            fetch.error = self._epoch_error(fetch, partition)
+            fetch.error = partition.epoch_error(fetch.current_leader_epoch)
+            if fetch.error == NOT_LEADER_OR_FOLLOWER and self._is_deleted(partition):
+                fetch.error = UNKNOWN_TOPIC_OR_PARTITION
+                return True
             if fetch.error != NONE:
+                if self.hints and fetch.error != UNKNOWN_LEADER_EPOCH:
+                    fetch.leader_hint, fetch.leader_epoch_hint = self.listener.hint(fetch.tp)
                 request.cause = partition.epoch_cause
                 return True
         log = partition.log
@@ -582,44 +602,17 @@ class ReplicaManager:
         if (
             fetch.last_fetched_epoch >= 0
             and (beyond or fetch.last_fetched_epoch != log.latest_epoch())
-            and self._diverges(fetch, partition)
+            and log.diverges(fetch)
         ):
             return True
         if beyond:
             fetch.error = OFFSET_OUT_OF_RANGE
         return beyond
 
-    def _epoch_error(self, fetch: FetchPartition, partition: Partition) -> int:
-        if fetch.current_leader_epoch >= 0:
-            if fetch.current_leader_epoch < partition.leader_epoch:
-                self._hint(fetch)
-                return FENCED_LEADER_EPOCH
-            if fetch.current_leader_epoch > partition.leader_epoch:
-                return UNKNOWN_LEADER_EPOCH
-        if partition.role != LEADER:
-            if (
-                partition.role == NO_ROLE
-                and fetch.tp.index not in self.partitions
-                and not self.listener.knows(fetch.tp)
-            ):
-                return UNKNOWN_TOPIC_OR_PARTITION
-            self._hint(fetch)
-            return NOT_LEADER_OR_FOLLOWER
-        return NONE
-
-    def _hint(self, fetch: FetchPartition) -> None:
-        if self.hints:
-            fetch.leader_hint, fetch.leader_epoch_hint = self.listener.hint(fetch.tp)
-
-    def _diverges(self, fetch: FetchPartition, partition: Partition) -> bool:
-        epoch, end_offset = partition.log.end_offset_for(fetch.last_fetched_epoch)
-        if epoch < 0:
-            return False
-        if epoch < fetch.last_fetched_epoch or end_offset < fetch.fetch_offset:
-            fetch.diverging_epoch = epoch
-            fetch.diverging_end_offset = end_offset
-            return True
-        return False
+    def _is_deleted(self, partition: Partition) -> bool:
+        """Whether a replica that a session still holds is gone with its topic."""
+        tp = partition.tp
+        return partition.role == NO_ROLE and tp.index not in self.partitions and not self.listener.knows(tp)
 
     def _note_follower(self, session: FetchSession, replica_id: int, fetch: FetchPartition, now: float) -> None:
         if fetch.error != NONE or fetch.diverging_end_offset >= 0:
@@ -627,10 +620,15 @@ class ReplicaManager:
         partition = self.partitions.get(fetch.tp.index)
         if partition is None or partition.role != LEADER:
             return
-        for state in partition.followers:
-            if state.broker_id == replica_id:
-                break
-        else:
+        state: FollowerState | None = None
+        high_watermark = partition.high_watermark
+        held = False
+        for follower in partition.followers:
+            if follower.broker_id == replica_id:
+                state = follower
+            elif follower.log_end_offset <= high_watermark and follower.in_sync:
+                held = True  # whatever this one has, the high watermark cannot move
+        if state is None:
             return
         state.session = session
         moved = partition.note_fetch(state, fetch.fetch_offset, now)
@@ -639,7 +637,7 @@ class ReplicaManager:
             session.out_of_sync.append(fetch)
             if partition.may_join(state, self.live if self.joins_need_live_broker else None):
                 self.listener.may_expand(partition, replica_id, now, fetch.cause)
-        if moved:
+        if moved and not held:
             self.advance(partition, now)
 
     def _urgent(self, data: FetchRequestData) -> bool:

@@ -67,6 +67,7 @@ class RecordAccumulator:
         self._drain_index: dict[int, int] = {}
         self._common_drain_index: int = 0
         self._in_flight_capacity: int = 16
+        self._no_slots: list[int] = []
         self._delivery_timeout_ms: int = settings.delivery_timeout_ms
         self._linger_ms: int = settings.linger_ms
         self._availability_ms: int = settings.availability_timeout_ms
@@ -137,8 +138,8 @@ class RecordAccumulator:
         linger_ms = self._linger_ms
         at_once = self.pool.waiting_bytes > 0 or self.closing or self.flushing
         lengths: list[tuple[int, int]] = []
-        excluded: list[int] = []
         available_ms = self._availability_ms
+        excluded = self._no_slots if available_ms <= 0 else []
         for queue in self.active:
             batches = queue.batches
             batch = batches[0]

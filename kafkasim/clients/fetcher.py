@@ -46,7 +46,7 @@ class FetchSession:
 
     ``state`` is the node's connections, known from the first request on.  ``partitions`` is what
     the broker knows of the session; ``changed`` are partitions to look at before the next
-    request.  A session ends with the ``connection`` that it lives on.
+    request, ``data`` what a request carries.  A session ends with the ``connection`` that it lives on.
     """
 
     def __init__(self, node: int) -> None:
@@ -56,6 +56,7 @@ class FetchSession:
         self.changed: dict[int, PartitionState] = {}
         self.forgotten: list[FetchPartition] = []
         self.established: bool = False
+        self.data: FetchRequestData | None = None
         self.in_flight: bool = False
         self.connection: Connection | None = None
 
@@ -213,16 +214,18 @@ class Fetcher:
             size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
             one = len(named) + len(forgotten) == 1
             size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
-        data = FetchRequestData(
-            CONSUMER, session.partitions, named, settings.max_wait_s, settings.min_bytes, settings.max_bytes
-        )
+            if forgotten:
+                session.forgotten = []
+        data = session.data
+        if data is None:
+            data = session.data = FetchRequestData(
+                CONSUMER, session.partitions, settings.max_wait_s, settings.min_bytes, settings.max_bytes
+            )
+        data.name(named, forgotten if forgotten else None)
         request = Request(FETCH, size_bytes, None, 0, None, data)
         request.context = session
         request.timeout_s = settings.request_timeout_s
         request.done = self._done
-        if forgotten:
-            data.forgotten = forgotten
-            session.forgotten = []
         session.in_flight = True
         session.established = True
         self.fetches += 1
@@ -270,7 +273,7 @@ class Fetcher:
             self._reset(session)
             return
         states = self._positions.states
-        hints: list[tuple[TopicPartition, int, int]] = []
+        hints: list[tuple[TopicPartition, int, int]] | None = None
         for answer in data.answered:
             batches = answer.batches
             answer.batches = []
@@ -282,6 +285,8 @@ class Fetcher:
                 continue
             if error != NONE:
                 answer.error = NONE
+                if hints is None:
+                    hints = []
                 self._refused(state, answer, error, hints)
                 answer.fetch_offset = -1  # named again in the next request
                 session.changed[state.index] = state
@@ -318,6 +323,7 @@ class Fetcher:
         """The connection or the session is gone: the next request is a full one."""
         self.stirred = True
         session.partitions = {}
+        session.data = None
         session.forgotten = []
         session.established = False
         for state in self._positions.states.values():

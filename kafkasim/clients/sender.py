@@ -292,10 +292,8 @@ class Sender:
         accumulator = self._accumulator
         sent = False
         limit = self._settings.max_request_size
-        drained: list[list[ProducerBatch]] = []
         for state in self._nodes:
-            drained.append(accumulator.drain(state.id, limit, now, now_ms))
-        for state, batches in zip(self._nodes, drained, strict=True):
+            batches = accumulator.drain(state.id, limit, now, now_ms)
             if not batches:
                 continue
             sent = True
@@ -350,7 +348,7 @@ class Sender:
             for batch in batches:
                 self._complete(batch, failed, now_ms)
             return
-        hints: list[tuple[TopicPartition, int, int]] = []
+        hints: list[tuple[TopicPartition, int, int]] | None = None
         for batch, partition in zip(batches, produce.partitions, strict=True):
             error = partition.error
             if error == NONE:
@@ -358,6 +356,8 @@ class Sender:
                 continue
             self._complete(batch, error, now_ms)
             if partition.leader_hint >= 0 and self._settings.uses_hints and error in _WITH_LEADER:
+                if hints is None:
+                    hints = []
                 hints.append((partition.tp, partition.leader_hint, partition.leader_epoch_hint))
         if hints:
             learned = self._client.metadata.update_leaders(hints)

@@ -2,8 +2,8 @@
 
 This is the native half of the kernel: mypyc compiles it as it stands.  SimPy's
 events and the data path's plain callbacks live side by side in one heap whose
-entries are ``(time, priority, sequence, function, argument)``, so that ties are
-resolved by priority and then by the order in which they were planned, never by
+entries are ``(time, order, function, argument)``; ``order`` is one number made of the
+priority and the sequence of planning, so that ties are resolved by these two, never by
 anything that a hash or an address could change.
 """
 
@@ -22,6 +22,9 @@ LATE: Final = 2
 
 Callback = Callable[[Any], None]
 
+_A_PRIORITY: Final = 2.0**52
+"""What one priority makes up in ``order``: more than a run has entries, and whole numbers stay exact."""
+
 
 class EndOfRun(Exception):
     """The mark at the end of a run has come up."""
@@ -35,13 +38,13 @@ class Scheduler:
 
     def __init__(self, initial_time: float = 0.0) -> None:
         self.now: float = initial_time
-        self._sequence: int = 0
-        self._heap: list[tuple[float, int, int, Callback, Any]] = []
+        self._planned: float = 0.0  # entries so far, and the order of the latest one at normal priority
+        self._heap: list[tuple[float, float, Callback, Any]] = []
 
     @property
     def events(self) -> int:
         """Executed entries (benchmarks divide by it): what was planned and is planned no more."""
-        return self._sequence - len(self._heap)
+        return int(self._planned) - len(self._heap)
 
     def call_at(self, time: float, function: Callback, argument: Any) -> None:
         """Call ``function(argument)`` at ``time`` (s), at normal priority.
@@ -50,17 +53,17 @@ class Scheduler:
         """
         if time < self.now:
             raise ValueError(f"cannot plan at {time!r}: it is {self.now!r} already")
-        sequence = self._sequence
-        self._sequence = sequence + 1
-        heappush(self._heap, (time, NORMAL, sequence, function, argument))
+        order = self._planned + 1.0
+        self._planned = order
+        heappush(self._heap, (time, order, function, argument))
 
     def push(self, time: float, priority: int, function: Callback, argument: Any) -> None:
         """Like :meth:`call_at` with an explicit priority."""
         if time < self.now:
             raise ValueError(f"cannot plan at {time!r}: it is {self.now!r} already")
-        sequence = self._sequence
-        self._sequence = sequence + 1
-        heappush(self._heap, (time, priority, sequence, function, argument))
+        order = self._planned + 1.0
+        self._planned = order
+        heappush(self._heap, (time, order + (priority - NORMAL) * _A_PRIORITY, function, argument))
 
     def peek(self) -> float:
         """Time of the next entry, infinity when there is none."""
@@ -72,7 +75,7 @@ class Scheduler:
 
     def step(self) -> None:
         """Execute the next entry; ``IndexError`` when there is none."""
-        time, _, _, function, argument = heappop(self._heap)
+        time, _, function, argument = heappop(self._heap)
         self.now = time
         function(argument)
 
@@ -81,11 +84,11 @@ class Scheduler:
         heap = self._heap
         # A mark in the heap ends the run, so that no entry has to be compared with ``time``: no entry at
         # ``time`` but the urgent ones sorts before it.
-        mark = (time, NORMAL, -1, _end, None)
+        mark = (time, 0.0, _end, None)
         heappush(heap, mark)
         try:
             while True:
-                self.now, _, _, function, argument = heappop(heap)
+                self.now, _, function, argument = heappop(heap)
                 function(argument)
         except EndOfRun:
             return

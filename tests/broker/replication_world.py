@@ -6,8 +6,9 @@ from kafkasim.broker.fetcher import FetcherListener, FetcherSettings, ReplicaFet
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
+from kafkasim.broker.replica_costs import ReplicaCosts
 from kafkasim.broker.replica_listener import ReplicaListener
-from kafkasim.broker.replica_manager import ReplicaCosts, ReplicaManager
+from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, ConnectionOwner, Directory
 from kafkasim.hosts import Disk, Host

@@ -7,6 +7,7 @@ A handler takes ``service_s``; a fetch waits for data until its time-out.  ``com
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from kafkasim.broker.group_coordinator import GroupCoordinator
@@ -37,6 +38,7 @@ from kafkasim.protocol import (
     REQUEST_TIMED_OUT,
     SYNC_GROUP,
     FetchPartition,
+    FetchRequestData,
     RecordBatch,
     Request,
     TopicPartition,
@@ -123,6 +125,7 @@ class Broker(Server):
         self.connections: list[Connection] = []
         self.requests: list[tuple[float, int, Request]] = []
         self.sizes: list[int] = []
+        self.fetches: list[tuple[float, FetchRequestData]] = []
         self.parked: list[Request] = []
         self.store = MemoryStore(cluster, broker)
         self.coordinator = cluster.make_coordinator(self.store)
@@ -186,6 +189,7 @@ class Broker(Server):
             handler(request, self.respond)
             return
         if request.api == FETCH:
+            self.fetches.append((self.cluster.scheduler.now, copy(request.fetch)))
             self._fetch(request)
             return
         request.response_bytes = 100

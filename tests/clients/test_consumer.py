@@ -17,7 +17,7 @@ from kafkasim.protocol import (
 
 
 def fetches(cluster: Cluster, broker: int = 1) -> list[tuple[float, FetchRequestData]]:
-    return [(t, r.fetch) for t, api, r in cluster.brokers[broker].requests if r.fetch is not None]
+    return [(t, data) for t, data in cluster.brokers[broker].fetches]
 
 
 def test_assigned_partitions_need_no_coordinator() -> None:

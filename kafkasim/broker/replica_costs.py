@@ -1,0 +1,25 @@
+"""What the data path at a broker costs: seconds of CPU, and bytes of the answers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Response sizes by the message schemas (v11 Produce, v16 Fetch incremental).
+PRODUCE_RESPONSE_BASE_BYTES: Final = 24
+PRODUCE_RESPONSE_PARTITION_BYTES: Final = 33
+FETCH_RESPONSE_BASE_BYTES: Final = 21
+FETCH_RESPONSE_TOPIC_BYTES: Final = 18
+FETCH_RESPONSE_PARTITION_BYTES: Final = 37
+
+
+class ReplicaCosts:
+    """CPU of the data path at a broker, in seconds (see the host's ``costs``)."""
+
+    def __init__(self) -> None:
+        self.produce_s: float = 0.0
+        self.produce_per_byte_s: float = 0.0
+        self.fetch_s: float = 0.0
+        self.fetch_per_byte_s: float = 0.0
+        self.fetch_per_session_partition_s: float = 0.0
+        self.consumer_fetch_per_byte_s: float = 0.0
+        self.completion_s: float = 0.0
