@@ -89,29 +89,29 @@ class Sender:
         self._now_ms: int = 0
         self._quiet_until_ms: int = 0
         self._next_append: float = 0.0
-        self._thread = IoThread(scheduler, costs.client_wake_up_s, self._pass)
-        client.wake_with(self._thread.wake)
+        self._io_thread = IoThread(scheduler, costs.client_wake_up_s, self._pass)
+        client.wake_with(self._io_thread.wake)
 
     # -- when the thread runs
 
     def start(self, appender: Appender) -> None:
         """Begin to run now."""
         self._appender = appender
-        self._thread.alive = True
-        self._thread.plan(self._scheduler.now)
+        self._io_thread.alive = True
+        self._io_thread.plan(self._scheduler.now)
 
     def wake(self) -> None:
         """The application thread has done something that the I/O thread must see."""
-        self._thread.wake()
+        self._io_thread.wake()
 
     def stop(self) -> None:
         """The process is gone."""
-        self._thread.alive = False
+        self._io_thread.alive = False
 
     # -- one pass
 
     def _pass(self, now: float) -> None:
-        thread = self._thread
+        thread = self._io_thread
         thread.running = True
         self.passes += 1
         client = self._client
@@ -182,7 +182,7 @@ class Sender:
         if idempotence is not None and (idempotence.unresolved or idempotence.bump_required):
             idempotence.before_pass()
         client = self._client
-        thread = self._thread
+        thread = self._io_thread
         wait_ms = self._look(now_ms)
         if self._nodes or wait_ms == 0 or client.news or client.aborted:
             thread.in_poll = base > self._scheduler.now
@@ -199,7 +199,7 @@ class Sender:
 
     def _sleep(self, base: float, now_ms: int, wait_ms: int, spins: bool) -> None:
         """Sleep in poll from ``base`` on, until the clock has moved by ``wait_ms`` or something happens."""
-        thread = self._thread
+        thread = self._io_thread
         thread.in_poll = True
         clock = self._clock
         client = self._client
@@ -318,7 +318,7 @@ class Sender:
         work_s = costs.producer_request_s + costs.producer_per_byte_s * produce.payload_bytes
         at = now
         if work_s > 0.0:
-            thread = self._thread
+            thread = self._io_thread
             begin = now if now > thread.busy_until else thread.busy_until
             at = self._host.compute(begin, work_s)
             self.busy_s += work_s
