@@ -53,9 +53,9 @@ class CostsSpec:
     zookeeper_client_write_s: float = _cost(
         30e-6, PUBLISHED, "a ZooKeeper server's work per write of a client of its own, besides the leader's"
     )
-    zookeeper_write_s: float = _cost(30e-6, PUBLISHED, "the ZooKeeper leader's work per write")
+    zookeeper_write_s: float = _cost(35e-6, PUBLISHED, "the ZooKeeper leader's work per write")
     zookeeper_write_per_follower_s: float = _cost(
-        5.4e-6, PUBLISHED, "the ZooKeeper leader's work per write and follower"
+        4.7e-6, PUBLISHED, "the ZooKeeper leader's work per write and follower"
     )
     zookeeper_follower_write_s: float = _cost(15e-6, ASSUMED, "a ZooKeeper follower's work per write")
 

@@ -184,8 +184,8 @@ class Leader(Role, Listener):
         if self._phase > 1:
             self._bring_up(handler)
             return
-        if (handler.current_epoch, handler.last_zxid) > (server.current_epoch, server.log.last_zxid):
-            self._drop(handler)  # it has seen more than its leader
+        if handler.ahead_of(server):
+            self._drop(handler)
             return
         if handler.server_id <= server.ensemble.size:
             self._agreed[handler.server_id] = None

@@ -24,6 +24,7 @@ from kafkasim.zookeeper.sockets import CLOSED, Socket, SocketOwner
 
 if TYPE_CHECKING:
     from kafkasim.zookeeper.leader import Leader
+    from kafkasim.zookeeper.server import Server
 
 
 class LearnerHandler(SocketOwner):
@@ -74,6 +75,10 @@ class LearnerHandler(SocketOwner):
     def heard_in_time(self) -> bool:
         """Whether the learner counts in the leader's check of its quorum."""
         return self.leader.tick <= self._deadline_tick
+
+    def ahead_of(self, server: Server) -> bool:
+        """Whether the learner has seen more than its leader, which then must not lead it."""
+        return (self.current_epoch, self.last_zxid) > (server.current_epoch, server.log.last_zxid)
 
     def acknowledges_in_time(self, now: float) -> bool:
         """Whether the tracked proposal is younger than syncLimit ticks (or acknowledged)."""

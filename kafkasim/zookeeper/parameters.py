@@ -31,9 +31,9 @@ class ZooKeeperParameters:
     """CPU of a read at the attached server: 33,000 a second and server."""
     client_write_s: float = 30e-6
     """CPU of taking in an own client's write and answering it: a read's, as both are mostly the client's socket."""
-    write_s: float = 30e-6
+    write_s: float = 35e-6
     """CPU of a write at the leader: check, transaction, log, apply."""
-    write_per_follower_s: float = 5.4e-6
+    write_per_follower_s: float = 4.7e-6
     """CPU of a write at the leader for each learner: proposal, acknowledgement, commit."""
     follower_write_s: float = 15e-6
     """CPU of a write at a learner: log, acknowledge, apply (assumed: half of the leader's share)."""

@@ -39,6 +39,7 @@ class Laboratory:
         fsync_s: float = 200e-6,
         fsync_p99_s: float | None = None,
         trace: bool = False,
+        observers: int = 0,
         **parameters: Any,
     ) -> None:
         self.env = Environment()
@@ -47,9 +48,9 @@ class Laboratory:
         self.fsync_s = fsync_s
         self.fsync_p99_s = fsync_s if fsync_p99_s is None else fsync_p99_s
         self.timeline = Rows()
-        hosts = [self.host(f"zookeeper {n}") for n in range(1, servers + 1)]
+        hosts = [self.host(f"zookeeper {n}") for n in range(1, servers + observers + 1)]
         self.ensemble = Ensemble(
-            self.env, self.network, self.streams, hosts, self.timeline, ZooKeeperParameters(**parameters)
+            self.env, self.network, self.streams, hosts, self.timeline, ZooKeeperParameters(**parameters), observers
         )
         if trace:
             self.ensemble.trace_sessions = []
