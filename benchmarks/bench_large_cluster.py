@@ -38,7 +38,9 @@ def scenario(brokers: int, partitions: int, replicas: int, topics: int, duration
     )
 
 
-def measure(brokers: int, partitions: int, replicas: int, topics: int, duration_s: float, ensemble: int) -> dict[str, Any]:
+def measure(
+    brokers: int, partitions: int, replicas: int, topics: int, duration_s: float, ensemble: int
+) -> dict[str, Any]:
     """One run; wall times in seconds, memory in MiB."""
     begun = time.perf_counter()
     simulation = Simulation(scenario(brokers, partitions, replicas, topics, duration_s, ensemble), 1)

@@ -262,23 +262,14 @@ class Controller:
         body: ControlledShutdownBody = request.body
         turn_away = controlled_shutdown.turn_away
         self.queue.put(
-            ControllerEvent(
-                events.CONTROLLED_SHUTDOWN,
-                (request, respond),
-                body.cause or request.cause,
-                controlled_shutdown.turn_away,
-            )
+            ControllerEvent(events.CONTROLLED_SHUTDOWN, (request, respond), body.cause or request.cause, turn_away)
         )
 
     def handle_reassignments(self, request: Request, respond: Respond) -> None:
         """An administrator wants replicas elsewhere; the reply maps a partition's number to its error."""
         body: AlterReassignmentsBody = request.body
         turn_away = reassignment.turn_away
-        self.queue.put(
-            ControllerEvent(
-                events.REASSIGNMENT, (request, respond), body.cause or request.cause, turn_away
-            )
-        )
+        self.queue.put(ControllerEvent(events.REASSIGNMENT, (request, respond), body.cause or request.cause, turn_away))
 
     # the event thread
 

@@ -41,7 +41,9 @@ def test_leaderships_move_and_followed_replicas_leave_the_isr() -> None:
     assert world.state("single", 0)[0] == (1, 0, (1,), 1)
     # StopReplica without deletion for what it follows: by itself, and once more with the removal from the ISR
     stops = world.brokers[1].bodies(STOP_REPLICA, 1.0)
-    assert [[(i.tp.name, i.delete) for i in body.partitions] for body in stops] == [[("a-1", False), ("a-2", False)]] * 2
+    assert [[(i.tp.name, i.delete) for i in body.partitions] for body in stops] == [
+        [("a-1", False), ("a-2", False)]
+    ] * 2
     # the leaving broker is told its new leaders, and nothing of what it only follows
     told = world.brokers[1].bodies(LEADER_AND_ISR, 1.0)
     assert [[state.tp.name for state in body.partitions] for body in told] == [["a-0"]]

@@ -41,7 +41,10 @@ def test_a_new_topic_is_created_in_three_rounds() -> None:
         ["/brokers/topics/b/partitions/0/state", "/brokers/topics/b/partitions/1/state"],
     ]
     assert world.state("b", 0) == ((3, 0, (3, 1), 1), 0)
-    assert [s.tp.name for body in world.brokers[1].bodies(LEADER_AND_ISR, 1.0) for s in body.partitions] == ["b-0", "b-1"]
+    assert [s.tp.name for body in world.brokers[1].bodies(LEADER_AND_ISR, 1.0) for s in body.partitions] == [
+        "b-0",
+        "b-1",
+    ]
     assert all(len(broker.bodies(UPDATE_METADATA, 1.0)) == 1 for broker in world.brokers.values())
 
 
@@ -86,14 +89,13 @@ def test_deletion_tells_stops_and_removes_one_by_one() -> None:
         assert not broker.bodies(LEADER_AND_ISR, 1.0)
     assert not [path for path in world.zk.nodes if path.startswith(("/brokers/topics/a", "/admin/delete_topics/"))]
     # 2 x (2P + 2) sequential calls for the topic's znodes
-    calls = [
-        op for at, _, op, _ in world.zk.log
-        if at > 1.0 and (isinstance(op, GetChildren) or (isinstance(op, Multi) and isinstance(op.operations[1], Delete)))
-        and (op.path or op.operations[1].path).startswith("/brokers/topics/a")
-    ]  # fmt: skip
+    wrapped = [op.operations[1] if isinstance(op, Multi) else op for at, _, op, _ in world.zk.log if at > 1.0]
+    calls = [op for op in wrapped if isinstance(op, (GetChildren, Delete)) and op.path.startswith("/brokers/topics/a")]
     assert len(calls) == 2 * (2 * 2 + 2)
     context = world.controllers[2].context
-    assert not context.states and not context.assignment and not context.to_delete and context.preferred_imbalance() == 0
+    assert (
+        not context.states and not context.assignment and not context.to_delete and context.preferred_imbalance() == 0
+    )
 
 
 def test_deletion_waits_for_a_dead_replica() -> None:
@@ -104,7 +106,10 @@ def test_deletion_waits_for_a_dead_replica() -> None:
     world.env.run(until=2.0)
     delete(world, "a")
     world.env.run(until=3.0)
-    assert [i.delete for body in world.brokers[1].bodies(STOP_REPLICA, 2.0) for i in body.partitions][-2:] == [True, True]
+    assert [i.delete for body in world.brokers[1].bodies(STOP_REPLICA, 2.0) for i in body.partitions][-2:] == [
+        True,
+        True,
+    ]
     assert "/brokers/topics/a" in world.zk.nodes
     world.brokers[3].up = True
     world.epochs[3] = world.register(3)
