@@ -263,6 +263,7 @@ class Broker:
 
     def shut_down(self, cause: int) -> Generator[Event, Any, bool]:
         """SIGTERM (a SimPy process's body): see :mod:`kafkasim.broker.stopping`; False if it was killed meanwhile."""
+        self.stopping = True
         return stopping.shut_down(self, cause)
 
     def farewell(self, cause: int) -> ControlledShutdown:
