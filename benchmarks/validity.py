@@ -1,6 +1,6 @@
-"""Predicted beside measured: ``validation/broker-killed`` over many seeds beside a real cluster's trials.
+"""Predicted beside measured: a broker killed, and a broker stopped, over many seeds beside a real cluster's trials.
 
-    python benchmarks/validity.py [--seeds 30]        # prints the table of docs/validity.md
+    python benchmarks/validity.py [--seeds 30]        # prints the tables of docs/validity.md
 
 A row whose real median is 500 ms or more holds when the simulated median is within 15 % of it
 and the real median lies between the simulated 10th percentile - 100 ms and the 90th + 100 ms.
@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 REAL = ROOT / "tests" / "reference" / "kafka_real_broker_killed.csv"
 SCENARIO = ROOT / "scenarios" / "validation" / "broker-killed.yaml"
 KILL_S, ELECT_S = 20.0, 85.0
+STOPPED_REAL = ROOT / "tests" / "reference" / "kafka_real_controlled_shutdown.csv"
+STOPPED = ROOT / "scenarios" / "validation" / "controlled-shutdown.yaml"
+STOP_S, STOP_ELECT_S, STOP_END_S = 20.0, 60.0, 80.0
 PACE_MS = 50.0
 LED = (0, 3)
 JUDGED_FROM_MS = 500.0
@@ -49,6 +52,27 @@ def trial(seed: int) -> dict[str, float]:
     return figures
 
 
+def stop_trial(seed: int) -> dict[str, float]:
+    """The same for a broker that is told to stop."""
+    summary: dict[str, Any] = simulate(Scenario.load(STOPPED), seed).summary
+    rows = summary["timeline"]
+    gone = next(r["time_s"] for r in rows if r["event"] == "znode_deleted" and r["detail"] == "/brokers/ids/1")
+    moved = next(r["time_s"] for r in rows if r["event"] == "leader_elected" and r["time_s"] >= STOP_S)
+    figures = {
+        "first leader moved after the stop": (moved - STOP_S) * 1000,
+        "id znode gone after the stop": (gone - STOP_S) * 1000,
+    }
+    for acks, topic in (("all", "a"), ("1", "b")):
+        for kind, partitions in (("led", LED), ("followed", (1, 2, 4, 5))):
+            name = f"acks={acks} {kind}"
+            figures[f"stop gap {name}"] = gap(summary, "produce", topic, partitions, STOP_S, STOP_ELECT_S)
+            figures[f"stop consumer gap {name}"] = gap(summary, "consume", topic, partitions, STOP_S, STOP_ELECT_S)
+        name = f"preferred election after the stop: gap acks={acks}"
+        figures[name] = gap(summary, "produce", topic, LED, STOP_ELECT_S, STOP_END_S)
+    figures["lost"] = summary["ledger"]["acknowledged_lost"]
+    return figures
+
+
 def gap(summary: dict[str, Any], kind: str, topic: str, partitions: tuple[int, ...], low: float, high: float) -> float:
     """The longest time (ms) without a completion on one of ``partitions`` that began in [low, high).
 
@@ -70,12 +94,12 @@ def rank(values: list[float], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def table(seeds: int, workers: int = 2) -> list[dict[str, Any]]:
-    """All rows with their verdicts."""
+def table(seeds: int, workers: int = 2, stopped: bool = False) -> list[dict[str, Any]]:
+    """All rows with their verdicts: of a broker that is killed, or (``stopped``) told to stop."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        trials = list(pool.map(trial, range(1, seeds + 1)))
+        trials = list(pool.map(stop_trial if stopped else trial, range(1, seeds + 1)))
     rows: list[dict[str, Any]] = []
-    with REAL.open(encoding="utf-8") as file:
+    with (STOPPED_REAL if stopped else REAL).open(encoding="utf-8") as file:
         for real in csv.DictReader(file):
             values = [one[real["row"]] for one in trials]
             measured = float(real["real_median_ms"])
@@ -88,7 +112,7 @@ def table(seeds: int, workers: int = 2) -> list[dict[str, Any]]:
                 {"row": real["row"], "real": [float(real[f"real_{n}_ms"]) for n in ("min", "median", "max")],
                  "simulated": [low, middle, high], "ratio": middle / measured, "verdict": verdict}
             )  # fmt: skip
-    rows.append({"row": "lost records a trial", "real": [0, 0, 1], "verdict": "shown", "ratio": None,
+    rows.append({"row": "lost records a trial", "real": [0, 0, 2 if stopped else 1], "verdict": "shown", "ratio": None,
                  "simulated": [rank([t["lost"] for t in trials], q) for q in (0.1, 0.5, 0.9)]})  # fmt: skip
     return rows
 
@@ -110,7 +134,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=30)
-    print(markdown(table(parser.parse_args().seeds)))
+    parser.add_argument("--stopped", action="store_true", help="only the broker that is told to stop")
+    arguments = parser.parse_args()
+    if not arguments.stopped:
+        print(markdown(table(arguments.seeds)))
+        print()
+    print(markdown(table(arguments.seeds, stopped=True)))
 
 
 if __name__ == "__main__":

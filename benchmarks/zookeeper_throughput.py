@@ -14,12 +14,13 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from kafkasim.zookeeper.life import Life
+
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network
 from kafkasim.zookeeper.client_connection import ClientConnection, ConnectionUser
 from kafkasim.zookeeper.ensemble import Ensemble
-from kafkasim.zookeeper.life import Life
 from kafkasim.zookeeper.operations import GetData, SetData
 from kafkasim.zookeeper.packets import READ, WRITE, Reply, Request, WatchNotice
 from kafkasim.zookeeper.parameters import ZooKeeperParameters

@@ -106,6 +106,29 @@ def station_rows(cluster: Cluster, end_s: float) -> list[dict[str, object]]:
     return rows
 
 
+def controller_rows(cluster: Cluster) -> list[dict[str, object]]:
+    """One row per broker whose controller had events: how long they waited (EventQueueTimeMs), which took longest."""
+    rows: list[dict[str, object]] = []
+    for broker_id in cluster.broker_ids:
+        queues = cluster.brokers[broker_id].event_queues
+        count = sum(queue.waited.count for queue in queues)
+        if not count:
+            continue
+        kinds = [(times.longest_s, kind) for queue in queues for kind, times in queue.by_kind.items()]
+        longest_s, longest = max(kinds, default=(None, None))
+        rows.append(
+            {
+                "broker": broker_id,
+                "events": count,
+                "mean_queue_time_s": sum(queue.waited.total_s for queue in queues) / count,
+                "max_queue_time_s": max(queue.waited.longest_s for queue in queues),
+                "longest_event": longest,
+                "longest_event_s": longest_s,
+            }
+        )
+    return rows
+
+
 def _row(station: str, jobs: int, busy_s: float, waiting_s: float, end_s: float) -> dict[str, object]:
     return {
         "station": station,

@@ -19,7 +19,7 @@ from kafkasim.checks.expectations import evaluate
 from kafkasim.checks.invariants import check_cluster
 from kafkasim.cluster import Cluster
 from kafkasim.faults.schedule import EventSchedule
-from kafkasim.gauges import add_gauges, station_rows
+from kafkasim.gauges import add_gauges, controller_rows, station_rows
 from kafkasim.kernel import build
 from kafkasim.results import Result
 from kafkasim.scenario import Scenario
@@ -105,6 +105,7 @@ class Simulation:
             series=cluster.series,
             timeline=cluster.timeline,
             stations=station_rows(cluster, end_s),
+            controllers=controller_rows(cluster),
             events=[event.as_dict() for event in self.schedule.events],
             warnings=self.scenario.warnings,
             sessions=cluster.session_rows(),

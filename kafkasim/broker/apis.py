@@ -59,7 +59,7 @@ class Apis:
     """Dispatch of one broker's requests; all of it runs on request handler threads."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self.broker = broker
         self._held: dict[int, Callable[[Request], float]] = {
             LEADER_AND_ISR: self._leader_and_isr,
             UPDATE_METADATA: self._update_metadata,
@@ -94,7 +94,7 @@ class Apis:
 
     def service(self, request: Request) -> float:
         """A handler's seconds until the effect."""
-        broker = self._broker
+        broker = self.broker
         service_s: float = broker.costs.control_request_s
         if request.api in self._held:
             service_s += broker.costs.leader_and_isr_per_partition_s * len(request.body.partitions)
@@ -102,7 +102,7 @@ class Apis:
 
     def handle(self, request: Request) -> float:
         """The effect; returns for how long the handler is held after it."""
-        broker = self._broker
+        broker = self.broker
         held = self._held.get(request.api)
         if held is not None:
             return held(request)
@@ -116,39 +116,39 @@ class Apis:
     # ---- the controller's requests
 
     def _leader_and_isr(self, request: Request) -> float:
-        return self._broker.roles.leader_and_isr(request, self._broker.respond_at)
+        return self.broker.roles.leader_and_isr(request, self.broker.respond_at)
 
     def _update_metadata(self, request: Request) -> float:
-        return self._broker.roles.update_metadata(request, self._broker.respond_at)
+        return self.broker.roles.update_metadata(request, self.broker.respond_at)
 
     def _stop_replica(self, request: Request) -> float:
-        return self._broker.roles.stop_replica(request, self._broker.respond_at)
+        return self.broker.roles.stop_replica(request, self.broker.respond_at)
 
     # ---- clients' small requests
 
     def _metadata(self, request: Request) -> None:
-        metadata = self._broker.metadata
+        metadata = self.broker.metadata
         request.reply = metadata.reply(request.body.topics if request.body is not None else ())
         request.response_bytes = metadata.reply_bytes(request.reply)
-        self._broker.respond(request)
+        self.broker.respond(request)
 
     def _api_versions(self, request: Request) -> None:
         request.response_bytes = _API_VERSIONS_BYTES
-        self._broker.respond(request)
+        self.broker.respond(request)
 
     def _init_producer_id(self, request: Request) -> None:
         def answer(error: int, producer_id: int) -> None:
             request.error = error
             request.reply = (producer_id, 0)
-            self._broker.respond(request)
+            self.broker.respond(request)
 
         request.response_bytes = _INIT_PRODUCER_ID_BYTES
-        self._broker.producer_ids.next(answer)
+        self.broker.producer_ids.next(answer)
 
     def _list_offsets(self, request: Request) -> None:
         items: list[ListOffsetsItem] = request.body
         for item in items:
-            partition = self._broker.replicas.partitions.get(item.tp.index)
+            partition = self.broker.replicas.partitions.get(item.tp.index)
             item.error = self._check_leader(item)
             if item.error != NONE or partition is None:
                 continue
@@ -161,23 +161,23 @@ class Apis:
                 item.offset = partition.high_watermark
         request.reply = items
         request.response_bytes = _LIST_OFFSETS_BASE_BYTES + _LIST_OFFSETS_ITEM_BYTES * len(items)
-        self._broker.respond(request)
+        self.broker.respond(request)
 
     def _offset_for_leader_epoch(self, request: Request) -> None:
         items: list[OffsetForLeaderEpochItem] = request.body
         for item in items:
-            partition = self._broker.replicas.partitions.get(item.tp.index)
+            partition = self.broker.replicas.partitions.get(item.tp.index)
             item.error = self._check_leader(item)
             if item.error == NONE and partition is not None:
                 item.end_epoch, item.end_offset = partition.log.end_offset_for(item.leader_epoch)
         request.reply = items
         request.response_bytes = _EPOCH_BASE_BYTES + _EPOCH_ITEM_BYTES * len(items)
-        self._broker.respond(request)
+        self.broker.respond(request)
 
     def _check_leader(self, item: Any) -> int:
-        partition = self._broker.replicas.partitions.get(item.tp.index)
+        partition = self.broker.replicas.partitions.get(item.tp.index)
         if partition is None:
-            known = self._broker.metadata.state(item.tp.index) is not None
+            known = self.broker.metadata.state(item.tp.index) is not None
             return NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION
         if item.current_leader_epoch >= 0:
             if item.current_leader_epoch < partition.leader_epoch:

@@ -35,6 +35,7 @@ from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, Directory
 from kafkasim.controller.controller import Controller
 from kafkasim.controller.costs import ControllerCosts
+from kafkasim.controller.event_queue import EventQueue
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
@@ -96,6 +97,8 @@ class Broker:
         self.fault_cause = 0
         self.stopping = False
         self.start_up_s = start_up_s
+        self.event_queues: list[EventQueue] = []
+        """Of the controllers of all its processes: for their times."""
         self.clean = False
         """Whether the last process closed its logs: nothing has to be recovered."""
         self._farewell: ControlledShutdown | None = None
@@ -223,8 +226,9 @@ class Broker:
         )
         self.controller = Controller(
             self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
-            self.config, self.version, self.timeline, ControllerCosts(), self.life,
+            self.config, self.version, self.timeline, ControllerCosts(), self.life, self.pipelined,
         )  # fmt: skip
+        self.event_queues.append(self.controller.queue)
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
@@ -307,6 +311,7 @@ class Broker:
 
     def shut_down(self, cause: int) -> Generator[Event, Any, bool]:
         """SIGTERM (a SimPy process's body): see :mod:`kafkasim.broker.stopping`; False if it was killed meanwhile."""
+        self.stopping = True
         return stopping.shut_down(self, cause)
 
     def farewell(self, cause: int) -> ControlledShutdown:

@@ -13,6 +13,7 @@ from kafkasim.broker.offsets_store import OffsetsBatch, OffsetsRecord, OffsetsSt
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.broker.role_changes import MANY_REPLICAS
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import ERROR_NAMES, RecordBatch, Request, TopicPartition
 
@@ -34,10 +35,13 @@ class ReplicaEvents(ReplicaListener):
             return
         row = self._timeline.add(
             now, f"broker {broker_id}", "caught_up", f"{partition.tp} at offset {partition.log.log_end_offset}",
-            cause or None, merge=partition.internal,
+            cause or None, merge=self._merged(partition),
         )  # fmt: skip
         grown = tuple(b for b in partition.replicas if b in partition.in_sync_replicas or b == broker_id)
         self.isr_manager.propose(partition, grown, row)
+
+    def _merged(self, partition: Partition) -> bool:
+        return partition.internal or len(self.apis.broker.replicas.partitions) > MANY_REPLICAS
 
     def internal_done(self, number: int, error: int, now: float) -> None:
         """An append of the group coordinator has ended."""

@@ -511,6 +511,7 @@ class ReplicaManager:
             if entry is not None:
                 entry.active = False
                 entry.partition.sessions.remove(entry)
+                del session.partitions[index]
             if partition is None:
                 known = self.listener.knows(fetch.tp)
                 fetch.error = NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION

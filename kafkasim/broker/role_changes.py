@@ -31,6 +31,8 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
 
 _RESPONSE_BYTES = 40
+MANY_REPLICAS = 1000
+"""A broker with more replicas tells the timeline of what one cause did to many as one row."""
 
 
 @dataclass(slots=True)
@@ -157,7 +159,12 @@ class RoleChanges:
         else:
             detail = f"{state.tp} epoch {state.leader_epoch} isr {list(state.isr)}"
             partition.epoch_cause = self._timeline.add(
-                now, self._actor, "leader_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
+                now,
+                self._actor,
+                "leader_applied",
+                detail,
+                cause or None,
+                merge=state.tp.topic.startswith("__") or len(self._replicas.partitions) > MANY_REPLICAS,
             )
         self._replicas.advance(partition, now)
         self._monitor.role_changed(self._broker_id, partition, now)
@@ -187,7 +194,12 @@ class RoleChanges:
         if not settled:
             detail = f"{state.tp} epoch {state.leader_epoch} leader {state.leader}"
             partition.epoch_cause = self._timeline.add(
-                now, self._actor, "follower_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
+                now,
+                self._actor,
+                "follower_applied",
+                detail,
+                cause or None,
+                merge=state.tp.topic.startswith("__") or len(self._replicas.partitions) > MANY_REPLICAS,
             )
             self._replicas.fail_waiting(partition, now)
         self._fetcher(state.leader).add(partition)

@@ -28,7 +28,6 @@ def shut_down(broker: Broker, cause: int) -> Generator[Event, Any, bool]:
     """SIGTERM; False when the process was killed meanwhile."""
     env = broker.env
     life = broker.lives
-    broker.stopping = True
     broker.fault_cause = cause
     if broker.config["controlled.shutdown.enable"]:
         farewell = broker.farewell(cause)

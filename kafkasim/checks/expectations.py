@@ -73,6 +73,9 @@ class _Judge:
             return float(self._cluster.client_errors(str(e.statistic), e.client)), ""
         if metric == "diverged":
             return float(Books(self._cluster).diverged(e.topic, e.partition)), ""
+        if e.statistic == "EventQueueTimeMs":
+            waits = [float(row["max_queue_time_s"]) for row in self._summary["controllers"]]
+            return (max(waits) * 1000.0, "") if waits else (None, "no controller had an event")
         return self._series(e, str(e.statistic))
 
     def _window(self, e: Expectation) -> Window | None:

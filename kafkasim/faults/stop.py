@@ -27,7 +27,7 @@ class Stop:
         self._for_s = for_s
         self._ordered_at = cluster.env.now
         if process.kind == "broker":
-            cluster.env.process(self._stop_broker(cause))
+            cluster.env.process(self._stop_broker(cluster.brokers[process.number].shut_down(cause), cause))
         else:
             cluster.ensemble.crash(process.number, cause)
             self._stopped(cause)
@@ -38,8 +38,8 @@ class Stop:
             return False
         return serves(self._cluster, self._process)
 
-    def _stop_broker(self, cause: int) -> Generator[Event, Any, None]:
-        if (yield from self._cluster.brokers[self._process.number].shut_down(cause)):
+    def _stop_broker(self, stopping: Generator[Event, Any, bool], cause: int) -> Generator[Event, Any, None]:
+        if (yield from stopping):
             self._stopped(cause)
 
     def _stopped(self, cause: int) -> None:

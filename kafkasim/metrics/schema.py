@@ -165,6 +165,15 @@ HEADLINE: Final = (
     Field("records_out_per_s", FLOAT, "records/s", True),
 )
 
+CONTROLLERS: Final = (
+    Field("broker", INTEGER),
+    Field("events", INTEGER),
+    Field("mean_queue_time_s", FLOAT, "s", True),
+    Field("max_queue_time_s", FLOAT, "s", True),
+    Field("longest_event", TEXT, "", True),
+    Field("longest_event_s", FLOAT, "s", True),
+)
+
 STATIONS: Final = (
     Field("station", TEXT),
     Field("jobs", INTEGER, "jobs"),
@@ -223,6 +232,7 @@ SUMMARY: Final = (
     Field("latency[].reason.*", TEXT),
     *_listed("throughput", (Field("topic", TEXT), *RATE_FIELDS)),
     *_listed("stations", STATIONS),
+    *_listed("controllers", CONTROLLERS),
     *_listed("events", EVENTS),
     *_listed("timeline", TIMELINE),
     Field("warnings[]", TEXT),

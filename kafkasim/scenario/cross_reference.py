@@ -137,6 +137,8 @@ def _brokers(facts: Facts) -> None:
     controller = facts.file.cluster.initial_controller
     if controller is not None and controller not in facts.ids:
         report.wrong(("cluster", "initial_controller"), "there is no such broker", controller, listed(facts.ids))
+    if facts.file.cluster.controller.zookeeper_client == "synchronous":
+        report.warn("an experiment: the controller asks ZooKeeper one thing at a time, as before Kafka 1.1")
 
 
 def _zookeeper(facts: Facts) -> None:

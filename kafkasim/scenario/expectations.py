@@ -22,6 +22,7 @@ JMX_NAMES = (
     "MessagesInPerSec", "BytesInPerSec", "BytesOutPerSec", "ReplicationBytesInPerSec", "ReplicationBytesOutPerSec",
     "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "FailedProduceRequestsPerSec",
     "FailedFetchRequestsPerSec", "ZooKeeperExpiresPerSec", "ZooKeeperDisconnectsPerSec", "EventQueueSize",
+    "EventQueueTimeMs",
 )  # fmt: skip
 """Broker and controller metrics, by the names that Kafka's MBeans have."""
 

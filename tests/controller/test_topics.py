@@ -89,12 +89,8 @@ def test_deletion_tells_stops_and_removes_one_by_one() -> None:
         assert not broker.bodies(LEADER_AND_ISR, 1.0)
     assert not [path for path in world.zk.nodes if path.startswith(("/brokers/topics/a", "/admin/delete_topics/"))]
     # 2 x (2P + 2) sequential calls for the topic's znodes
-    calls = [
-        op for at, _, op, _ in world.zk.log
-        if at > 1.0
-        and (isinstance(op, GetChildren) or (isinstance(op, Multi) and isinstance(op.operations[1], Delete)))
-        and (op.path or op.operations[1].path).startswith("/brokers/topics/a")
-    ]  # fmt: skip
+    wrapped = [op.operations[1] if isinstance(op, Multi) else op for at, _, op, _ in world.zk.log if at > 1.0]
+    calls = [op for op in wrapped if isinstance(op, (GetChildren, Delete)) and op.path.startswith("/brokers/topics/a")]
     assert len(calls) == 2 * (2 * 2 + 2)
     context = world.controllers[2].context
     assert (
