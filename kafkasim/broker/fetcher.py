@@ -16,6 +16,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from kafkasim.broker.partition import FOLLOWER, Partition
+from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.scheduler import Scheduler
@@ -34,6 +35,11 @@ from kafkasim.protocol import (
 FETCH_REQUEST_BASE_BYTES: Final = 73
 FETCH_REQUEST_TOPIC_BYTES: Final = 18
 FETCH_REQUEST_PARTITION_BYTES: Final = 33
+
+
+def fetcher_number(topic: str, partition: int, threads: int) -> int:
+    """Which of ``num.replica.fetchers`` threads copies a partition (``AbstractFetcherManager.getFetcherId``)."""
+    return ((31 * string_hash(topic) + partition) & 0x7FFFFFFF) % threads
 
 
 class FetcherSettings:
@@ -90,9 +96,11 @@ class ReplicaFetcher(ConnectionOwner):
         source_id: int,
         settings: FetcherSettings,
         listener: FetcherListener,
+        number: int = 0,
     ) -> None:
         self.broker_id: int = broker_id
         self.source_id: int = source_id
+        self.name: str = f"{broker_id}/{source_id}" if number == 0 else f"{broker_id}/{source_id}/{number}"
         self.host = host
         self.settings = settings
         self.listener = listener
@@ -110,6 +118,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._fresh: list[FollowedPartition] = []
         self._delayed: list[FollowedPartition] = []
         self._running: bool = False
+        self._sessionless: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
 
@@ -199,7 +208,7 @@ class ReplicaFetcher(ConnectionOwner):
         directory = self._directory
         self._connection = Connection(
             self._network,
-            f"fetcher/{self.broker_id}/{self.source_id}",
+            f"fetcher/{self.name}",
             self,
             self.host,
             directory.server(self.source_id),
@@ -215,7 +224,10 @@ class ReplicaFetcher(ConnectionOwner):
         changed = self._changed
         forgotten = self._forgotten
         size = FETCH_REQUEST_BASE_BYTES
-        if changed or forgotten:
+        if self._sessionless:
+            changed = list(self._session.values())
+            size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * len(changed)
+        elif changed or forgotten:
             size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
         settings = self.settings
         request = FetchRequest(
@@ -290,6 +302,9 @@ class ReplicaFetcher(ConnectionOwner):
         if request.pool_generation != self._generation:
             return
         now = self._scheduler.now
+        self._sessionless = request.sessionless
+        if request.error != NONE:
+            self._changed = list(self._session.values())  # the session is gone: a full fetch begins another
         synced_at = now
         known = self.followed
         for fetch in request.answered:

@@ -97,6 +97,16 @@ class Group:
         self.offsets: dict[int, tuple[int, int]] = {}
         self.pending: dict[int, tuple[int, int]] = {}
 
+    def accepts(self, member_id: str, most: int) -> bool:
+        """Whether a member may join a group of at most ``most`` (``GroupCoordinator.acceptJoiningMember``)."""
+        if self.state == EMPTY:
+            return True
+        member = self.members.get(member_id)
+        if self.state == PREPARING_REBALANCE:
+            waiting = sum(known.join is not None for known in self.members.values())
+            return (member is not None and member.join is not None) or waiting < most
+        return member is not None or len(self.members) < most
+
     def add(self, member: Member) -> None:
         """A member joins; the first one is the leader."""
         if not self.leader:

@@ -61,6 +61,7 @@ class GroupSettings:
         self.initial_rebalance_delay_ms = int(values.get("group.initial.rebalance.delay.ms", 3000))
         self.min_session_timeout_ms = int(values.get("group.min.session.timeout.ms", 6000))
         self.max_session_timeout_ms = int(values.get("group.max.session.timeout.ms", 1_800_000))
+        self.max_size = int(values.get("group.max.size", 2**31 - 1))
         self.offsets_commit_timeout_ms = int(values.get("offsets.commit.timeout.ms", 5000))
         self.load_start_s = 0.0005
         self.load_bytes_per_s = 200e6

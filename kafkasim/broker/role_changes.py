@@ -21,7 +21,7 @@ from kafkasim.hosts.host import Host
 from kafkasim.kernel.environment import Environment
 from kafkasim.messages import LeaderAndIsrBody, PartitionState, UpdateMetadataBody
 from kafkasim.metrics.timeline import Timeline
-from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
+from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request, TopicPartition
 
 _RESPONSE_BYTES = 40
 
@@ -42,7 +42,7 @@ class _Change:
 class RoleChanges:
     """Applies the controller's requests to one broker's replicas.
 
-    ``new_partition(tp)`` makes a replica, ``fetcher(source)`` finds or starts a fetcher thread.
+    ``new_partition(tp)`` makes a replica, ``fetcher(source, tp)`` finds or starts a fetcher thread.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RoleChanges:
         monitor: BrokerMonitor,
         timeline: Timeline,
         new_partition: Callable[[PartitionState], Partition],
-        fetcher: Callable[[int], ReplicaFetcher],
+        fetcher: Callable[[int, TopicPartition], ReplicaFetcher],
         idle_fetchers: Callable[[], None],
         broker_epoch: Callable[[], int],
     ) -> None:
@@ -181,12 +181,12 @@ class RoleChanges:
                 now, self._actor, "follower_applied", detail, cause or None, merge=state.tp.topic.startswith("__")
             )
         self._replicas.fail_waiting(partition, now)
-        self._fetcher(state.leader).add(partition)
+        self._fetcher(state.leader, partition.tp).add(partition)
         self._monitor.role_changed(self._broker_id, partition, now)
 
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:
-            self._fetcher(partition.leader_id).remove(partition)
+            self._fetcher(partition.leader_id, partition.tp).remove(partition)
 
     # ---- UpdateMetadata
 

@@ -54,6 +54,7 @@ class FetchSession:
         self.changed: dict[int, PartitionState] = {}
         self.forgotten: list[FetchPartition] = []
         self.established: bool = False
+        self.sessionless: bool = False  # the broker had no slot for it
         self.in_flight: ConsumerFetch | None = None
         self.connection: Connection | None = None
 
@@ -209,10 +210,14 @@ class Fetcher:
             self._apply(session, named)
         if not session.partitions:
             return
+        if session.sessionless:
+            named = list(session.partitions.values())
         settings = self._settings
         size_bytes = settings.base_bytes
         forgotten = session.forgotten
-        if named or forgotten:
+        if session.sessionless:
+            size_bytes += settings.partition_bytes * len(named) + settings.topic_bytes * _topics(named, [])
+        elif named or forgotten:
             size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
             one = len(named) + len(forgotten) == 1
             size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
@@ -267,6 +272,7 @@ class Fetcher:
         session.in_flight = None
         session.connection = request.connection
         self.answers += 1
+        session.sessionless = request.sessionless
         if request.failed != NONE or request.error != NONE:
             self._reset(session)
             return

@@ -40,6 +40,7 @@ from kafkasim.messages import (
     SyncGroupBody,
 )
 from kafkasim.protocol import (
+    GROUP_MAX_SIZE_REACHED,
     ILLEGAL_GENERATION,
     INVALID_SESSION_TIMEOUT,
     JOIN_GROUP,
@@ -229,6 +230,8 @@ class Membership(GroupSession):
         self._owner.stir()
         if error == INVALID_SESSION_TIMEOUT:
             self._owner.fatal("the coordinator does not allow this session.timeout.ms")
+        elif error == GROUP_MAX_SIZE_REACHED:
+            self._owner.fatal("the group has as many members as the brokers allow (group.max.size)")
         elif error == MEMBER_ID_REQUIRED:
             self.member_id = reply.member_id
             self.generation = -1
