@@ -276,6 +276,11 @@ class Cluster(Directory):
         """The machine of a broker."""
         return self.brokers[node_id].host
 
+    def down_cause(self, node_id: int) -> int:
+        """The timeline row that stopped a broker; 0 while it is up."""
+        broker = self.brokers[node_id]
+        return 0 if broker.up else broker.fault_cause
+
     # ---- how things stand
 
     def active_controller(self) -> Broker | None:

@@ -390,7 +390,9 @@ class Broker:
                 late = partition.lagging(now, self.replicas.lag_time_max_s)
                 if late:
                     isr = tuple(b for b in partition.in_sync_replicas if b not in late)
-                    self.isr_manager.propose(partition, isr, partition.epoch_cause)
+                    # Why a live follower is slow is not known; of one that is down its fault is.
+                    causes = [self._directory.down_cause(broker_id) for broker_id in late]
+                    self.isr_manager.propose(partition, isr, next((row for row in causes if row), 0))
 
     def _checkpoint(self) -> None:
         for partition in self.replicas.partitions.values():
