@@ -67,8 +67,19 @@ def make_member(cluster: Cluster, spec: ConsumerSpec, number: int, partitions: l
         partitions if spec.group is None else [], config, spec.version, spec.processing_s_per_record,
         spec.poll_timeout_s, cluster.client_collector,
     )  # fmt: skip
+    if member.membership is not None:
+        member.membership.replica_racks = {topic: _racks(cluster, topic) for topic in spec.topics}
     cluster.env.call_at(0.0, lambda _: member.start())
     return member
+
+
+def _racks(cluster: Cluster, topic: str) -> list[list[tuple[int, str]]]:
+    """(broker, rack) of each replica of each partition, where it has a rack."""
+    racks = {broker: cluster.brokers[broker].host.rack for broker in cluster.broker_ids}
+    return [
+        [(broker, rack) for broker in cluster.assignment[tp.index] if (rack := racks[broker]) is not None]
+        for tp in cluster.topics.partitions(topic)
+    ]
 
 
 def is_paced(spec: ProducerSpec, ignores_keys: bool = False) -> bool:

@@ -109,6 +109,7 @@ class Cluster(Directory):
         self.zookeeper_restart_delay_s = 5.0
         self.ensemble = self._make_ensemble(trace_sessions)
         states = settled_states(scenario, self.topics, self.streams)
+        self.assignment = {index: state.replicas for index, state in states.items()}
         self._make_brokers()
         self._settle(states)
         self.producers: dict[str, Producer] = {}

@@ -50,6 +50,7 @@ LONG = {
     "broker/replica_manager.py": 780,
     "clients/accumulator.py": 410,
     "clients/consumer.py": 420,
+    "clients/membership.py": 415,
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 530,

@@ -50,6 +50,7 @@ class Member:
         self.session_timeout_ms = session_timeout_ms
         self.rebalance_timeout_ms = rebalance_timeout_ms
         self.metadata = metadata
+        self.rack = ""
         self.assignment: list[TopicPartition] = []
         self.join: Waiting | None = None
         self.sync: Waiting | None = None
@@ -160,6 +161,10 @@ class Group:
     def subscriptions(self) -> list[tuple[str, tuple[str, ...]]]:
         """What the leader is told: member ids and their topics."""
         return [(member.member_id, member.topics) for member in self.members.values()]
+
+    def racks(self) -> dict[str, str]:
+        """The racks of the members that told one."""
+        return {member.member_id: member.rack for member in self.members.values() if member.rack}
 
     def record(self, assignment: dict[str, list[TopicPartition]]) -> OffsetsRecord:
         """The group's record for the log, with ``assignment``."""

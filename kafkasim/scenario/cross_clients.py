@@ -81,9 +81,9 @@ def _records(facts: Facts, place: Path, producer: Producer, count: int | None) -
             return
         last = float(row[0])
         if len(row) != len(producer.records[0]):
-            told = (
-                "names a partition, the first one none" if len(row) == 3 else "names no partition, the first one does"
-            )
+            told = "names no partition, the first one does"
+            if len(row) == 3:
+                told = "names a partition, the first one none"
             report.wrong((*place, "records", index), told, allowed="a partition in every record, or in none")
             return
         if len(row) == 3 and count is not None and row[2] >= count:
