@@ -22,7 +22,8 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
     scenario = cluster.scenario
     config = scenario.producer_config(spec)
     name = f"{spec.name}/{number}"
-    paced = is_paced(spec)
+    ignores_keys = bool(config.get("partitioner.ignore.keys", False))  # 3.3 and later know it
+    paced = is_paced(spec, ignores_keys)
     threshold_s = max(scenario.report.unavailability_threshold_s, 2 * config["linger.ms"] / 1000.0)
     acks = {"-1": "all"}.get(str(config["acks"]), str(config["acks"]))
     client = cluster.client_collector.add_client(f"producer {name}", spec.name, "produce", paced, threshold_s, acks)
@@ -33,7 +34,7 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
         return account.number
 
     host = cluster.make_client_host(spec.name, f"producer {name}", spec.rack, spec.host)
-    load = Load.of(spec, number, scenario.start_of_day_s, scenario.duration_s)
+    load = Load.of(spec, number, scenario.start_of_day_s, scenario.duration_s, ignores_keys)
     instance = ProducerInstance(
         cluster.env.scheduler, cluster.network, cluster.streams, name, client, host,
         cluster.host_spec(spec.host).costs, cluster, list(cluster.broker_ids),
@@ -66,12 +67,25 @@ def make_member(cluster: Cluster, spec: ConsumerSpec, number: int, partitions: l
         partitions if spec.group is None else [], config, spec.version, spec.processing_s_per_record,
         spec.poll_timeout_s, cluster.client_collector,
     )  # fmt: skip
+    if member.membership is not None:
+        member.membership.replica_racks = {topic: _racks(cluster, topic) for topic in spec.topics}
     cluster.env.call_at(0.0, lambda _: member.start())
     return member
 
 
-def is_paced(spec: ProducerSpec) -> bool:
+def _racks(cluster: Cluster, topic: str) -> list[list[tuple[int, str]]]:
+    """(broker, rack) of each replica of each partition, where it has a rack."""
+    racks = {broker: cluster.brokers[broker].host.rack for broker in cluster.broker_ids}
+    return [
+        [(broker, rack) for broker in cluster.assignment[tp.index] if (rack := racks[broker]) is not None]
+        for tp in cluster.topics.partitions(topic)
+    ]
+
+
+def is_paced(spec: ProducerSpec, ignores_keys: bool = False) -> bool:
     """Whether the records within a stream are evenly spaced (so a batch's times lie between first and last evenly)."""
     if spec.records is not None or spec.arrivals != "paced":
         return False
-    return spec.partitioner.kind in ("default", "time_window", "round")
+    return spec.partitioner.kind in ("default", "time_window", "round") or (
+        ignores_keys and spec.partitioner.kind == "keys"
+    )

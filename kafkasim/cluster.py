@@ -112,6 +112,7 @@ class Cluster(Directory):
         self.zookeeper_restart_delay_s = 5.0
         self.ensemble = self._make_ensemble(trace_sessions)
         states = settled_states(scenario, self.topics, self.streams)
+        self.assignment = {index: state.replicas for index, state in states.items()}
         self._make_brokers()
         self._settle(states)
         self.producers: dict[str, Producer] = {}
@@ -309,6 +310,11 @@ class Cluster(Directory):
     def host(self, node_id: int) -> Host:
         """The machine of a broker."""
         return self.brokers[node_id].host
+
+    def down_cause(self, node_id: int) -> int:
+        """The timeline row that stopped a broker; 0 while it is up."""
+        broker = self.brokers[node_id]
+        return 0 if broker.up else broker.fault_cause
 
     # ---- how things stand
 

@@ -85,6 +85,10 @@ class Directory:
         """The machine of broker ``node_id``."""
         raise NotImplementedError
 
+    def down_cause(self, node_id: int) -> int:
+        """The timeline row that stopped broker ``node_id``; 0 while it is up."""
+        return 0
+
 
 class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.

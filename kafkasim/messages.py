@@ -188,6 +188,7 @@ class JoinGroupBody:
     protocols: tuple[str, ...]
     topics: tuple[str, ...]
     generation: int = -1  # in the member's metadata since 3.4: a change of it counts as changed metadata
+    rack: str = ""  # of the member, told since 3.5
 
 
 @dataclass(slots=True)
@@ -199,6 +200,7 @@ class JoinGroupReply:
     protocol: str = ""
     leader: str = ""
     members: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    racks: dict[str, str] = field(default_factory=dict)  # of the members that told one
 
 
 @dataclass(slots=True)

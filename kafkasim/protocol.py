@@ -84,12 +84,14 @@ OUT_OF_ORDER_SEQUENCE_NUMBER: Final = 45
 DUPLICATE_SEQUENCE_NUMBER: Final = 46
 INVALID_PRODUCER_EPOCH: Final = 47
 KAFKA_STORAGE_ERROR: Final = 56
+FETCH_SESSION_ID_NOT_FOUND: Final = 70
 FENCED_LEADER_EPOCH: Final = 74
 UNKNOWN_LEADER_EPOCH: Final = 75
 STALE_BROKER_EPOCH: Final = 77
 OFFSET_NOT_AVAILABLE: Final = 78
 REASSIGNMENT_IN_PROGRESS: Final = 60
 MEMBER_ID_REQUIRED: Final = 79
+GROUP_MAX_SIZE_REACHED: Final = 81
 UNSTABLE_OFFSET_COMMIT: Final = 88
 PREFERRED_LEADER_NOT_AVAILABLE: Final = 80
 ELECTION_NOT_NEEDED: Final = 84
@@ -113,10 +115,12 @@ ERROR_NAMES: Final = {
     REBALANCE_IN_PROGRESS: "REBALANCE_IN_PROGRESS", NOT_CONTROLLER: "NOT_CONTROLLER",
     OUT_OF_ORDER_SEQUENCE_NUMBER: "OUT_OF_ORDER_SEQUENCE_NUMBER",
     DUPLICATE_SEQUENCE_NUMBER: "DUPLICATE_SEQUENCE_NUMBER", INVALID_PRODUCER_EPOCH: "INVALID_PRODUCER_EPOCH",
-    KAFKA_STORAGE_ERROR: "KAFKA_STORAGE_ERROR", FENCED_LEADER_EPOCH: "FENCED_LEADER_EPOCH",
+    KAFKA_STORAGE_ERROR: "KAFKA_STORAGE_ERROR", FETCH_SESSION_ID_NOT_FOUND: "FETCH_SESSION_ID_NOT_FOUND",
+    FENCED_LEADER_EPOCH: "FENCED_LEADER_EPOCH",
     UNKNOWN_LEADER_EPOCH: "UNKNOWN_LEADER_EPOCH",
     STALE_BROKER_EPOCH: "STALE_BROKER_EPOCH", OFFSET_NOT_AVAILABLE: "OFFSET_NOT_AVAILABLE",
-    MEMBER_ID_REQUIRED: "MEMBER_ID_REQUIRED", UNSTABLE_OFFSET_COMMIT: "UNSTABLE_OFFSET_COMMIT",
+    MEMBER_ID_REQUIRED: "MEMBER_ID_REQUIRED",
+    GROUP_MAX_SIZE_REACHED: "GROUP_MAX_SIZE_REACHED", UNSTABLE_OFFSET_COMMIT: "UNSTABLE_OFFSET_COMMIT",
     INVALID_SESSION_TIMEOUT: "INVALID_SESSION_TIMEOUT", INVALID_UPDATE_VERSION: "INVALID_UPDATE_VERSION",
     INELIGIBLE_REPLICA: "INELIGIBLE_REPLICA", DELIVERY_TIMEOUT: "DELIVERY_TIMEOUT",
     MAX_BLOCK_TIMEOUT: "MAX_BLOCK_TIMEOUT", BROKER_NOT_AVAILABLE: "BROKER_NOT_AVAILABLE",
@@ -309,8 +313,11 @@ class FetchRequestData:
     ``changed`` are the partitions whose fetch offset or epoch is new since the session's
     last request (an incremental fetch names only those), ``forgotten``, if there are any, leave the
     session; ``session`` are all of it.  The server answers in ``answered``: the partitions with data, an
-    error or a new high watermark, ``answered_bytes`` of data.
+    error or a new high watermark, ``answered_bytes`` of data.  ``sessionless``: the server has no slot
+    for a session, so the next request names everything.
     """
+
+    sessionless: bool = False
 
     def __init__(
         self, replica_id: int, session: dict[int, FetchPartition], max_wait_s: float, min_bytes: int, max_bytes: int

@@ -48,10 +48,12 @@ TYPES_ONLY = {
 
 LINES = 400
 LONG = {
-    "broker/broker.py": 480,
-    "broker/replica_manager.py": 750,
+    "broker/broker.py": 490,
+    "broker/fetcher.py": 415,
+    "broker/replica_manager.py": 780,
     "clients/accumulator.py": 410,
     "clients/consumer.py": 420,
+    "clients/membership.py": 415,
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 530,

@@ -18,7 +18,7 @@ from kafkasim.broker.apis import Apis
 from kafkasim.broker.controlled_shutdown import ControlledShutdown
 from kafkasim.broker.duties import Duties
 from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
-from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher
+from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher, fetcher_number
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.group_rebalance import GroupSettings
 from kafkasim.broker.isr_manager import IsrManager
@@ -31,6 +31,7 @@ from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_costs import ReplicaCosts
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
+from kafkasim.broker.sessions import FetchSessionCache
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, Directory
 from kafkasim.controller.controller import Controller
@@ -56,7 +57,7 @@ _TOP_LEVEL_PATHS = 14
 
 
 class StartFailed(Exception):
-    """The process has exited: its id znode belongs to another session (NODEEXISTS)."""
+    """The process has exited: its id znode belongs to another session, or no ZooKeeper server answered."""
 
 
 class Broker:
@@ -108,7 +109,7 @@ class Broker:
         self._ensemble = ensemble
         self._monitor = monitor
         self.timeline = timeline
-        self._fetchers: dict[int, ReplicaFetcher] = {}
+        self._fetchers: dict[tuple[int, int], ReplicaFetcher] = {}
         self._fetcher_settings = self._make_fetcher_settings()
         self.lives = 0
         self.life = Life(env.scheduler)
@@ -121,8 +122,9 @@ class Broker:
         self.replicas.server = self.server
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
-        self.duties = Duties(self.life, self.replicas, self.isr_manager, config)
-        self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata)
+        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory)
+        required_acks = int(config["offsets.commit.required.acks"])
+        self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata, required_acks)
         self._fetcher_events = FetcherEvents(broker_id, monitor, timeline)
         self._new_process()
 
@@ -144,11 +146,13 @@ class Broker:
             self._events,
             self._monitor,
             self.config["replica.lag.time.max.ms"] / 1000.0,
-            int(self.config["message.max.bytes"]),
             hints=self.release.hints,
             filters_dead_replicas=self.release.filters_dead_replicas,
             joins_need_live_broker=self.release.joins_need_live_broker,
             disk=self.host.disk if self.release.syncs_rolls else None,
+            session_cache=FetchSessionCache(
+                int(self.config["max.incremental.fetch.session.cache.slots"]), self.release.session_shards
+            ),
             life=self.life,
         )
 
@@ -373,7 +377,8 @@ class Broker:
         self._new_process()
         life = self.lives
         yield env.at(env.now + self.start_up_s)
-        yield self.zookeeper.connect()
+        if not (yield from self._connect_zookeeper(cause, life)):
+            return
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
         yield env.at(stopping.recover_logs(self))
@@ -407,6 +412,21 @@ class Broker:
         self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
 
+    def _connect_zookeeper(self, cause: int, life: int) -> Generator[Event, Any, bool]:
+        """Wait for a session; a start that gets none within its time limit exits. False: killed meanwhile."""
+        limit_ms = self.config["zookeeper.connection.timeout.ms"] or self.config["zookeeper.session.timeout.ms"]
+        connected = self.zookeeper.connect()
+        yield connected | self.env.at(self.env.now + limit_ms / 1000.0)
+        if life != self.lives:
+            return False
+        if not connected.triggered:
+            self.fault_cause = self.timeline.add(
+                self.env.now, self.actor, "start_failed", f"no ZooKeeper session within {limit_ms} ms", cause or None
+            )
+            self.zookeeper.crash()
+            raise StartFailed
+        return True
+
     # ---- wiring
 
     def respond(self, request: Request) -> None:
@@ -436,20 +456,27 @@ class Broker:
             gated=self.release.gates_high_watermark,
         )
         partition.internal = self.topics.is_internal(tp.topic)
+        largest = self.topics.config(tp.topic).get("max.message.bytes", self.config["message.max.bytes"])
+        partition.max_message_bytes = int(largest)
         return partition
 
-    def _fetcher(self, source_id: int) -> ReplicaFetcher:
-        fetcher = self._fetchers.get(source_id)
+    def _fetcher(self, source_id: int, tp: TopicPartition) -> ReplicaFetcher:
+        """The thread that copies ``tp``: ``num.replica.fetchers`` a source share its partitions by their hash."""
+        number = 0
+        threads = int(self.config["num.replica.fetchers"])
+        if threads > 1:
+            number = fetcher_number(tp.topic, tp.partition, threads)
+        fetcher = self._fetchers.get((source_id, number))
         if fetcher is None:
-            fetcher = self._fetchers[source_id] = ReplicaFetcher(
+            fetcher = self._fetchers[source_id, number] = ReplicaFetcher(
                 self.env.scheduler, self._network, self._directory, self.host, self.id, source_id,
-                self._fetcher_settings, self._fetcher_events, self.life,
+                self._fetcher_settings, self._fetcher_events, self.life, number,
             )  # fmt: skip
         return fetcher
 
     def _close_idle_fetchers(self) -> None:
-        for source_id in [source for source, fetcher in self._fetchers.items() if not fetcher.followed]:
-            self._fetchers.pop(source_id).shut_down()
+        for idle in [key for key, fetcher in self._fetchers.items() if not fetcher.followed]:
+            self._fetchers.pop(idle).shut_down()
 
     def _isr_committed(self, partition: Partition) -> None:
         now = self.env.now

@@ -11,6 +11,7 @@ from typing import Any
 from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.partition import LEADER
 from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.connection import Directory
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.streams import Stream
 
@@ -37,8 +38,14 @@ class Duties:
     """The duties of one broker."""
 
     def __init__(
-        self, life: Life, replicas: ReplicaManager, isr_manager: IsrManager, config: Mapping[str, Any]
+        self,
+        life: Life,
+        replicas: ReplicaManager,
+        isr_manager: IsrManager,
+        config: Mapping[str, Any],
+        directory: Directory,
     ) -> None:
+        self._directory = directory
         self._life = life
         self._replicas = replicas
         self._isr_manager = isr_manager
@@ -60,7 +67,9 @@ class Duties:
                 late = partition.lagging(now, replicas.lag_time_max_s)
                 if late:
                     isr = tuple(b for b in partition.in_sync_replicas if b not in late)
-                    self._isr_manager.propose(partition, isr, partition.epoch_cause)
+                    # Why a live follower is slow is not known; of one that is down its fault is.
+                    causes = [self._directory.down_cause(broker_id) for broker_id in late]
+                    self._isr_manager.propose(partition, isr, next((row for row in causes if row), 0))
 
     def checkpoint(self) -> None:
         """``highwatermark-checkpoint``: what a restart begins from."""

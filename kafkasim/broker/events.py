@@ -106,12 +106,18 @@ class ReplicatedOffsets(OffsetsStore):
     """``__consumer_offsets`` as the group coordinator sees it: an ordinary replicated topic."""
 
     def __init__(
-        self, broker_id: int, replicas: ReplicaManager, events: ReplicaEvents, metadata: MetadataCache
+        self,
+        broker_id: int,
+        replicas: ReplicaManager,
+        events: ReplicaEvents,
+        metadata: MetadataCache,
+        required_acks: int,
     ) -> None:
         self._broker_id = broker_id
         self._replicas = replicas
         self._events = events
         self._metadata = metadata
+        self._acks_all = required_acks == -1
         self._number = 0
 
     def append(
@@ -123,11 +129,11 @@ class ReplicatedOffsets(OffsetsStore):
         done: Callable[[int], None],
         cause: int,
     ) -> None:
-        """Append with acks=all and the coordinator's own time limit."""
+        """Append with ``offsets.commit.required.acks`` and the coordinator's own time limit."""
         self._number += 1
         self._events.pending[self._number] = done
         batch = OffsetsBatch(records, size_bytes, 0.0)
-        self._replicas.append_internal(tp, batch, self._number, timeout_s)
+        self._replicas.append_internal(tp, batch, self._number, timeout_s, self._acks_all)
 
     def leader_of(self, tp: TopicPartition) -> int:
         """The live leader in the metadata cache, -1 unknown."""

@@ -17,6 +17,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from kafkasim.broker.partition import FOLLOWER, Partition
+from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
@@ -37,6 +38,11 @@ from kafkasim.protocol import (
 FETCH_REQUEST_BASE_BYTES: Final = 73
 FETCH_REQUEST_TOPIC_BYTES: Final = 18
 FETCH_REQUEST_PARTITION_BYTES: Final = 33
+
+
+def fetcher_number(topic: str, partition: int, threads: int) -> int:
+    """Which of ``num.replica.fetchers`` threads copies a partition (``AbstractFetcherManager.getFetcherId``)."""
+    return ((31 * string_hash(topic) + partition) & 0x7FFFFFFF) % threads
 
 
 class FetcherSettings:
@@ -94,9 +100,11 @@ class ReplicaFetcher(ConnectionOwner):
         settings: FetcherSettings,
         listener: FetcherListener,
         life: Life | None = None,
+        number: int = 0,
     ) -> None:
         self.broker_id: int = broker_id
         self.source_id: int = source_id
+        self.name: str = f"{broker_id}/{source_id}" if number == 0 else f"{broker_id}/{source_id}/{number}"
         self.host = host
         self.settings = settings
         self.listener = listener
@@ -116,6 +124,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._fresh: list[FollowedPartition] = []
         self._delayed: list[FollowedPartition] = []
         self._running: bool = False
+        self._sessionless: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
         self._on_processed: Callable[[Request], None] = self._process  # a bound method is made once
@@ -208,7 +217,7 @@ class ReplicaFetcher(ConnectionOwner):
         directory = self._directory
         self._connection = Connection(
             self._network,
-            f"fetcher/{self.broker_id}/{self.source_id}",
+            f"fetcher/{self.name}",
             self,
             self.host,
             directory.server(self.source_id),
@@ -228,7 +237,10 @@ class ReplicaFetcher(ConnectionOwner):
         changed = self._changed
         forgotten = self._forgotten
         size = FETCH_REQUEST_BASE_BYTES
-        if changed or forgotten:
+        if self._sessionless:
+            changed = list(self._session.values())
+            size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * len(changed)
+        elif changed or forgotten:
             size += FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * (len(changed) + len(forgotten))
             if forgotten:
                 self._forgotten = []
@@ -310,6 +322,9 @@ class ReplicaFetcher(ConnectionOwner):
         if self._life.holds(self._on_processed, request):
             return
         now = self._scheduler.now
+        self._sessionless = data.sessionless
+        if request.error != NONE:
+            self._changed = list(self._session.values())  # the session is gone: a full fetch begins another
         synced_at = now
         known = self.followed
         for fetch in data.answered:

@@ -50,6 +50,7 @@ class Member:
         self.session_timeout_ms = session_timeout_ms
         self.rebalance_timeout_ms = rebalance_timeout_ms
         self.metadata = metadata
+        self.rack = ""
         self.assignment: list[TopicPartition] = []
         self.join: Waiting | None = None
         self.sync: Waiting | None = None
@@ -96,6 +97,16 @@ class Group:
         self.cause = 0
         self.offsets: dict[int, tuple[int, int]] = {}
         self.pending: dict[int, tuple[int, int]] = {}
+
+    def accepts(self, member_id: str, most: int) -> bool:
+        """Whether a member may join a group of at most ``most`` (``GroupCoordinator.acceptJoiningMember``)."""
+        if self.state == EMPTY:
+            return True
+        member = self.members.get(member_id)
+        if self.state == PREPARING_REBALANCE:
+            waiting = sum(known.join is not None for known in self.members.values())
+            return (member is not None and member.join is not None) or waiting < most
+        return member is not None or len(self.members) < most
 
     def add(self, member: Member) -> None:
         """A member joins; the first one is the leader."""
@@ -150,6 +161,10 @@ class Group:
     def subscriptions(self) -> list[tuple[str, tuple[str, ...]]]:
         """What the leader is told: member ids and their topics."""
         return [(member.member_id, member.topics) for member in self.members.values()]
+
+    def racks(self) -> dict[str, str]:
+        """The racks of the members that told one."""
+        return {member.member_id: member.rack for member in self.members.values() if member.rack}
 
     def record(self, assignment: dict[str, list[TopicPartition]]) -> OffsetsRecord:
         """The group's record for the log, with ``assignment``."""

@@ -49,6 +49,7 @@ from kafkasim.messages import (
 from kafkasim.protocol import (
     COORDINATOR_LOAD_IN_PROGRESS,
     COORDINATOR_NOT_AVAILABLE,
+    GROUP_MAX_SIZE_REACHED,
     ILLEGAL_GENERATION,
     INVALID_SESSION_TIMEOUT,
     NONE,
@@ -180,6 +181,10 @@ class GroupCoordinator(Rebalances):
                 self._refuse_join(request, respond, body.member_id, UNKNOWN_MEMBER_ID)
                 return
             group = self.groups[body.group] = Group(body.group, self.partition_of(body.group))
+        if not group.accepts(body.member_id, settings.max_size):
+            group.remove(body.member_id)
+            self._refuse_join(request, respond, "", GROUP_MAX_SIZE_REACHED)
+            return
         waiting = Waiting(request, respond)
         if not body.member_id:
             self._join_unknown(group, body, waiting)

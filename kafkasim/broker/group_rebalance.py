@@ -62,6 +62,7 @@ class GroupSettings:
         self.initial_rebalance_delay_ms = int(values.get("group.initial.rebalance.delay.ms", 3000))
         self.min_session_timeout_ms = int(values.get("group.min.session.timeout.ms", 6000))
         self.max_session_timeout_ms = int(values.get("group.max.session.timeout.ms", 1_800_000))
+        self.max_size = int(values.get("group.max.size", 2**31 - 1))
         self.offsets_commit_timeout_ms = int(values.get("offsets.commit.timeout.ms", 5000))
         self.load_start_s = 0.0005
         self.load_bytes_per_s = 200e6
@@ -149,6 +150,7 @@ class Rebalances(GroupKeeper):
         member.metadata = (body.protocols, body.topics, body.generation)
         member.rebalance_timeout_ms = body.rebalance_timeout_ms
         member.session_timeout_ms = body.session_timeout_ms
+        member.rack = body.rack
         member.join = waiting
         self._maybe_prepare_rebalance(group, waiting.request.cause)
 
@@ -156,6 +158,7 @@ class Rebalances(GroupKeeper):
         metadata = (body.protocols, body.topics, body.generation)
         member = Member(member_id, body.client_id, body.session_timeout_ms, body.rebalance_timeout_ms, metadata)
         member.is_new = True
+        member.rack = body.rack
         member.join = waiting
         if group.state == PREPARING_REBALANCE and group.generation == 0:
             group.new_member_added = True
@@ -324,7 +327,8 @@ class Rebalances(GroupKeeper):
         request = waiting.request
         request.cause = group.cause
         request.error = NONE
-        request.reply = JoinGroupReply(member.member_id, group.generation, group.protocol, group.leader, members)
+        racks = group.racks() if leads else {}
+        request.reply = JoinGroupReply(member.member_id, group.generation, group.protocol, group.leader, members, racks)
         request.response_bytes = join_group_response_bytes(member.member_id, group.protocol, members)
         waiting.respond(request)
 

@@ -76,6 +76,7 @@ class Partition:
         self.broker_id: int = broker_id
         self.log = log
         self.min_in_sync: int = min_in_sync
+        self.max_message_bytes: int = 1048588
         self.effective_min_isr: int = min_in_sync
         self.gated: bool = gated
         self.internal: bool = False

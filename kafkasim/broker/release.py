@@ -30,5 +30,7 @@ class BrokerRelease:
         """The high watermark stands while the ISR is below min(``min.insync.replicas``, replicas)."""
         self.hints: bool = version >= (3, 7)
         """NOT_LEADER_OR_FOLLOWER names the new leader (KIP-951)."""
+        self.session_shards: int = 8 if version >= (3, 8) else 1
+        """Parts of the fetch session cache; new sessions are dealt to them in turn."""
         self.syncs_cut_epochs: bool = version < (3, 8)
         """A truncation rewrites the leader-epoch file with an fsync."""

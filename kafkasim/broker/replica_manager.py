@@ -33,7 +33,7 @@ from kafkasim.broker.replica_costs import (
     ReplicaCosts,
 )
 from kafkasim.broker.replica_listener import ReplicaListener
-from kafkasim.broker.sessions import FetchSession, SessionPartition
+from kafkasim.broker.sessions import EVICTED, FetchSession, FetchSessionCache, SessionPartition
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection
 from kafkasim.hosts.host import Disk
@@ -41,6 +41,7 @@ from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
     DUPLICATE_SEQUENCE_NUMBER,
+    FETCH_SESSION_ID_NOT_FOUND,
     MESSAGE_TOO_LARGE,
     NONE,
     NOT_ENOUGH_REPLICAS,
@@ -73,11 +74,11 @@ class ReplicaManager:
         listener: ReplicaListener,
         monitor: BrokerMonitor,
         lag_time_max_s: float,
-        max_message_bytes: int,
         hints: bool,
         filters_dead_replicas: bool,
         joins_need_live_broker: bool,
         disk: Disk | None,
+        session_cache: FetchSessionCache,
         life: Life | None = None,
     ) -> None:
         self.broker_id: int = broker_id
@@ -86,8 +87,8 @@ class ReplicaManager:
         self.listener = listener
         self.monitor = monitor
         self.lag_time_max_s: float = lag_time_max_s
-        self.max_message_bytes: int = max_message_bytes
         self.hints: bool = hints
+        self.session_cache = session_cache
         self.live: frozenset[int] | None = None
         self.filters_dead_replicas: bool = filters_dead_replicas
         self.joins_need_live_broker: bool = joins_need_live_broker
@@ -179,21 +180,23 @@ class ReplicaManager:
                         self.monitor.trim(partition)
         return self._ready_at - now
 
-    def append_internal(self, tp: TopicPartition, batch: RecordBatch, number: int, timeout_s: float) -> None:
-        """An append with acks=all by the broker itself; ``listener.internal_done`` tells the end."""
+    def append_internal(
+        self, tp: TopicPartition, batch: RecordBatch, number: int, timeout_s: float, acks_all: bool = True
+    ) -> None:
+        """An append by the broker itself; ``listener.internal_done`` tells the end."""
         now = self._scheduler.now
         partition = self.partitions.get(tp.index)
         if partition is None or partition.role != LEADER:
             self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
             return
-        if len(partition.in_sync_replicas) < partition.effective_min_isr:
+        if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             self.listener.internal_done(number, NOT_ENOUGH_REPLICAS, now)
             return
         self._ready_at = now
         self._store(partition, batch, now)
         waiting = InternalWaiting(partition.log.log_end_offset, number)
         self.advance(partition, now)
-        if partition.high_watermark >= waiting.required_offset:
+        if not acks_all or partition.high_watermark >= waiting.required_offset:
             self.listener.internal_done(number, NONE, now)
         else:
             partition.waiting.append(waiting)
@@ -234,7 +237,7 @@ class ReplicaManager:
         if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             item.error = NOT_ENOUGH_REPLICAS
             return
-        if batch.size_bytes > self.max_message_bytes:
+        if batch.size_bytes > partition.max_message_bytes:
             item.error = MESSAGE_TOO_LARGE
             return
         log = partition.log
@@ -432,7 +435,10 @@ class ReplicaManager:
         connection = request.connection
         session = None if connection is None else connection.session
         if not isinstance(session, FetchSession):
+            if session is EVICTED:
+                return self._refuse_session(request)
             session = self._session(connection, data)
+        session.last_used_at = now
         if data.forgotten is not None:
             self._forget(session, data.forgotten)
         changed = data.changed
@@ -499,8 +505,34 @@ class ReplicaManager:
         if isinstance(session, FetchSession):
             return session
         fresh = FetchSession(data.replica_id)
+        fresh.connection = connection
         connection.session = fresh
         return fresh
+
+    def _refuse_session(self, request: Request) -> float:
+        """The session was evicted: an empty error, after which the fetcher asks in full and begins another."""
+        if request.connection is not None:
+            request.connection.session = None
+        request.error = FETCH_SESSION_ID_NOT_FOUND
+        request.response_bytes = FETCH_RESPONSE_BASE_BYTES
+        if self.server is not None:
+            self.server.respond(request, self._ready_at)
+        return 0.0
+
+    def _keep(self, session: FetchSession, data: FetchRequestData) -> None:
+        """A full fetch is answered: does its session get a slot?  Else the next request is full again."""
+        evicted = self.session_cache.admit(session, self._scheduler.now)
+        data.sessionless = not session.cached
+        if evicted is not None:
+            connection = evicted.connection
+            parked = evicted.parked
+            if connection is not None:
+                self.close_session(connection)
+                connection.session = EVICTED
+            if parked is not None:
+                parked.response_bytes = FETCH_RESPONSE_BASE_BYTES
+                if self.server is not None:
+                    self.server.respond(parked, self._ready_at)
 
     def _enter(self, session: FetchSession, fetch: FetchPartition) -> None:
         """A partition is new in the session, or in it again."""
@@ -734,8 +766,13 @@ class ReplicaManager:
             self._ready_at += self.costs.fetch_per_byte_s * size
         data.answered_bytes = size
         response_bytes = FETCH_RESPONSE_BASE_BYTES + size
-        if answered:
-            response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * len(answered)
+        named = len(answered)
+        if not session.cached:
+            self._keep(session, data)
+            if data.sessionless:
+                named = len(session.partitions)
+        if named:
+            response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * named
         request.response_bytes = response_bytes
         if self.server is not None:
             self.server.respond(request, self._ready_at)
@@ -747,6 +784,7 @@ class ReplicaManager:
         session = connection.session
         if isinstance(session, FetchSession):
             session.closed = True
+            self.session_cache.remove(session)
             if session.parked is not None:
                 session.parked.parked_until = 0.0
                 session.parked = None
@@ -760,6 +798,7 @@ class ReplicaManager:
         self.produce_purgatory.clear()
         self.internal_purgatory.clear()
         self.fetch_purgatory.clear()
+        self.session_cache.clear()
         for partition in self.partitions.values():
             partition.waiting.clear()
             partition.sessions.clear()

@@ -28,7 +28,7 @@ from kafkasim.messages import (
     UpdateMetadataBody,
 )
 from kafkasim.metrics.timeline import Timeline
-from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request
+from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request, TopicPartition
 
 _RESPONSE_BYTES = 40
 MANY_REPLICAS = 1000
@@ -51,7 +51,7 @@ class _Change:
 class RoleChanges:
     """Applies the controller's requests to one broker's replicas.
 
-    ``new_partition(tp)`` makes a replica, ``fetcher(source)`` finds or starts a fetcher thread.
+    ``new_partition(tp)`` makes a replica, ``fetcher(source, tp)`` finds or starts a fetcher thread.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RoleChanges:
         monitor: BrokerMonitor,
         timeline: Timeline,
         new_partition: Callable[[PartitionState], Partition],
-        fetcher: Callable[[int], ReplicaFetcher],
+        fetcher: Callable[[int, TopicPartition], ReplicaFetcher],
         idle_fetchers: Callable[[], None],
         broker_epoch: Callable[[], int],
     ) -> None:
@@ -202,13 +202,13 @@ class RoleChanges:
                 merge=state.tp.topic.startswith("__") or len(self._replicas.partitions) > MANY_REPLICAS,
             )
             self._replicas.fail_waiting(partition, now)
-        self._fetcher(state.leader).add(partition)
+        self._fetcher(state.leader, partition.tp).add(partition)
         if not settled:
             self._monitor.role_changed(self._broker_id, partition, now)
 
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:
-            self._fetcher(partition.leader_id).remove(partition)
+            self._fetcher(partition.leader_id, partition.tp).remove(partition)
 
     # ---- StopReplica
 

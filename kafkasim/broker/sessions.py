@@ -4,17 +4,22 @@ A session is registered once with each of its partitions; an append or a high wa
 that moves marks the partition in the sessions that wait for it, so that a fetch costs the
 partitions that changed and never a walk over all of them.
 
-Left out: the cache's slots and evictions (every session is incremental).
+A broker keeps so many incremental sessions as its cache has slots; who gets none is answered without one and
+names all its partitions in every request.  Approximation: a session's slot is free when its connection ends.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kafkasim.protocol import FetchPartition, Request
 
 if TYPE_CHECKING:
     from kafkasim.broker.partition import Partition
+    from kafkasim.connection import Connection
+
+EVICTION_S: Final = 120.0
+"""A session idle for longer may be evicted by any new one, one older than this by a larger one."""
 
 
 class SessionPartition:
@@ -43,6 +48,11 @@ class FetchSession:
         self.parked: Request | None = None
         self.out_of_sync: list[FetchPartition] = []
         self.last_fetch_at: float = 0.0
+        self.last_used_at: float = 0.0
+        self.created_at: float = 0.0
+        self.cached: bool = False
+        self.shard: int = 0
+        self.connection: Connection | None = None
         self.closed: bool = False
 
     def mark(self, entry: SessionPartition) -> None:
@@ -56,3 +66,77 @@ class FetchSession:
         if not entry.watermark_dirty:
             entry.watermark_dirty = True
             self.watermark_dirty.append(entry)
+
+    def rank(self) -> tuple[bool, int]:
+        """Who is evicted first: consumers before followers, small sessions before large ones."""
+        return self.replica_id >= 0, len(self.partitions)
+
+
+class EvictedSession:
+    """What a connection keeps of a session that was evicted: its next request is refused."""
+
+
+EVICTED: Final = EvictedSession()
+
+
+class FetchSessionCache:
+    """The slots for incremental sessions of one broker process (``FetchSessionCache``, 3.8 and later in shards)."""
+
+    def __init__(self, slots: int, shards: int = 1) -> None:
+        self.evictions: int = 0
+        self._slots = slots // shards
+        self._shards: list[list[FetchSession]] = [[] for _ in range(shards)]
+        self._next_shard: int = 0
+
+    def __len__(self) -> int:
+        """Sessions that are kept."""
+        return sum(len(shard) for shard in self._shards)
+
+    def admit(self, session: FetchSession, now: float) -> FetchSession | None:
+        """Keep ``session`` if there is a slot, or one that may be taken; returns whom it was taken from."""
+        number = self._next_shard
+        self._next_shard = (number + 1) % len(self._shards)
+        shard = self._shards[number]
+        evicted: FetchSession | None = None
+        if len(shard) >= self._slots:
+            evicted = self._victim(shard, session, now)
+            if evicted is None:
+                return None
+            shard.remove(evicted)
+            evicted.cached = False
+            self.evictions += 1
+        session.cached = True
+        session.shard = number
+        session.created_at = now
+        shard.append(session)
+        return evicted
+
+    def _victim(self, shard: list[FetchSession], session: FetchSession, now: float) -> FetchSession | None:
+        if not shard:
+            return None
+        oldest = min(shard, key=_last_used_at)
+        if now - oldest.last_used_at > EVICTION_S:
+            return oldest
+        follower = session.replica_id >= 0
+        candidates = [
+            known for known in shard if now - known.created_at > EVICTION_S or (follower and known.replica_id < 0)
+        ]
+        if not candidates:
+            return None
+        least = min(candidates, key=FetchSession.rank)
+        return least if session.rank() >= least.rank() else None
+
+    def remove(self, session: FetchSession) -> None:
+        """The session has ended."""
+        if session.cached:
+            session.cached = False
+            self._shards[session.shard].remove(session)
+
+    def clear(self) -> None:
+        """The process has died."""
+        for shard in self._shards:
+            shard.clear()
+
+
+def _last_used_at(session: FetchSession) -> float:
+    return session.last_used_at

@@ -316,7 +316,11 @@ class ConsumerMember(ConsumerOwner):
             if not membership.finder.seek(now, self._deadline):
                 return now < self._deadline
             if not membership.active(now):
-                return False
+                if not membership.blocks:
+                    return False
+                if now >= self._deadline:
+                    self._deadline = now + self._poll_timeout_s
+                return True
             membership.commit_if_due(now)
         positions.follow_metadata()
         positions.request(now)
@@ -359,6 +363,8 @@ class ConsumerMember(ConsumerOwner):
             settled = False
         if membership is not None and in_fetches:
             until_ms = min(until_ms, membership.due_ms())
+            if membership.commits_with_next_poll:
+                settled = False
         complete = self._positions.complete()
         if not complete or self.network.in_flight == 0:
             until_ms = min(until_ms, now_ms + self.settings.retry_backoff_ms)

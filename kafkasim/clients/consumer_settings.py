@@ -62,6 +62,9 @@ class ConsumerSettings:
         default: list[str] = ["range", "cooperative-sticky"] if number >= (3, 0, 0) else ["range"]
         self.strategies = _strategies(config.get("partition.assignment.strategy", default))
         self.keeps_member_id = number >= (3, 2, 0)
+        self.blocks_in_prepare = number < (3, 2, 0)
+        """The commit before a join is one blocking call, with pauses of its own between its attempts."""
+        self.rack = str(config.get("client.rack") or "") if number >= (3, 5, 0) else ""
         self.tells_generation = number >= (3, 4, 0)
 
 

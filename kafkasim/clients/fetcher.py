@@ -56,6 +56,7 @@ class FetchSession:
         self.changed: dict[int, PartitionState] = {}
         self.forgotten: list[FetchPartition] = []
         self.established: bool = False
+        self.sessionless: bool = False  # the broker had no slot for it
         self.data: FetchRequestData | None = None
         self.in_flight: bool = False
         self.connection: Connection | None = None
@@ -207,10 +208,14 @@ class Fetcher:
             self._apply(session, named)
         if not session.partitions:
             return
+        if session.sessionless:
+            named = list(session.partitions.values())
         settings = self._settings
         size_bytes = settings.base_bytes
         forgotten = session.forgotten
-        if named or forgotten:
+        if session.sessionless:
+            size_bytes += settings.partition_bytes * len(named) + settings.topic_bytes * _topics(named, [])
+        elif named or forgotten:
             size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
             one = len(named) + len(forgotten) == 1
             size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
@@ -269,6 +274,7 @@ class Fetcher:
         session.in_flight = False
         session.connection = request.connection
         self.answers += 1
+        session.sessionless = data.sessionless
         if request.failed != NONE or request.error != NONE:
             self._reset(session)
             return

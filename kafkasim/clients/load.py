@@ -60,12 +60,12 @@ class Load:
         self.records: list[ListedRecord] | None = None
 
     @classmethod
-    def of(cls, spec: Any, number: int, start_of_day_s: float, duration_s: float) -> Load:
+    def of(cls, spec: Any, number: int, start_of_day_s: float, duration_s: float, ignores_keys: bool = False) -> Load:
         """The load of instance ``number`` (from 0) of a scenario's producer.
 
         A listed record j goes to instance j modulo the number of instances.  A map's keys count
         with ``key_size``, else with their mean length weighted (an approximation by a few bytes
-        where their lengths differ).
+        where their lengths differ).  ``ignores_keys``: keys are only bytes, the producer chooses.
         """
         partitioner = spec.partitioner
         stop_s = inf if spec.stop_s is None else float(spec.stop_s)
@@ -106,6 +106,8 @@ class Load:
         elif key_size >= 0:
             # The release's own partitioner hashes keys; without a set of keys each record has one of its own.
             load.placement = KEYS
+        if ignores_keys and load.placement == KEYS:
+            load.placement = STICKY
         return load
 
     def single(self, streams: Streams, name: str) -> Arrivals:

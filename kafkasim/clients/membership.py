@@ -1,7 +1,9 @@
 """A consumer's membership in its group: join, sync, commit.
 
 Stands for ``ConsumerCoordinator`` and the rebalance of ``AbstractCoordinator`` of the classic
-consumer, eager protocol.  Join and sync advance only inside ``poll()``.
+consumer, eager protocol.  Join and sync advance only inside ``poll()``.  ``replica_racks`` are
+the (broker, rack) of each partition's replicas by topic; a leader that has a rack assigns by
+those of live brokers, and joins again when they change (3.5 and later).
 
 Left out: static members, cooperative rebalances, commits by the application, a clean close.
 """
@@ -40,6 +42,7 @@ from kafkasim.messages import (
     SyncGroupBody,
 )
 from kafkasim.protocol import (
+    GROUP_MAX_SIZE_REACHED,
     ILLEGAL_GENERATION,
     INVALID_SESSION_TIMEOUT,
     JOIN_GROUP,
@@ -82,6 +85,9 @@ class Membership(GroupSession):
         super().__init__(scheduler, network, clock, monitor, client, owner, settings, group, backoff, tick_s)
         self.commit_due_ms: int = 0
         self.offsets_resume_at: float = 0.0
+        self.replica_racks: dict[str, list[list[tuple[int, str]]]] = {}
+        self._racks: dict[str, list[list[str]]] | None = None  # as this member assigned by them as leader
+        self._prepare_resume_at: float = 0.0
         self._topics = topics
         self._positions = positions
         self._counts: dict[str, int] = {}  # partitions a topic, as this member assigned them as leader
@@ -110,7 +116,17 @@ class Membership(GroupSession):
     @property
     def sleeps_until(self) -> float:
         """When the application thread's back-off inside the poll ends (s); 0 when it is not in one."""
-        return self.finder.resume_at if self.finder.asleep else self.offsets_resume_at
+        return self.finder.resume_at if self.finder.asleep else max(self.offsets_resume_at, self._prepare_resume_at)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the poll is in the blocking commit before a join (up to 3.1): it does not return meanwhile."""
+        return self._prepare_deadline_ms >= 0 and self._settings.blocks_in_prepare
+
+    @property
+    def commits_with_next_poll(self) -> bool:
+        """Whether the commit before a join was refused and the next poll tries it again (3.2 and later)."""
+        return self._prepare_deadline_ms >= 0 and self._prepare_commit is None
 
     def active(self, now: float) -> bool:
         """One pass of the join, without blocking; True while the member is in a stable generation."""
@@ -179,6 +195,8 @@ class Membership(GroupSession):
         now_ms = self._clock.ms(now)
         if self._prepare_deadline_ms < 0:
             self._prepare_deadline_ms = now_ms + self._settings.max_poll_interval_ms
+        if now < self._prepare_resume_at:
+            return False
         if self._settings.auto_commit and self._positions.states and now_ms < self._prepare_deadline_ms:
             if self._prepare_commit is None:
                 self._positions.mark_pending_revocation()
@@ -189,6 +207,8 @@ class Membership(GroupSession):
                     return False
                 self._prepare_commit = None
                 if request.outcome in RETRIABLE:
+                    if self._settings.blocks_in_prepare:
+                        self._prepare_resume_at = now + self._settings.retry_backoff_ms / 1000.0
                     return False
         self._prepare_commit = None
         self._prepare_deadline_ms = -1
@@ -214,6 +234,7 @@ class Membership(GroupSession):
             settings.strategies,
             topics,
             self.generation if settings.tells_generation else -1,
+            settings.rack,
         )
         size_bytes = join_group_request_bytes(self._group, self.member_id, settings.strategies, topics)
         request = GroupRequest(JOIN_GROUP, size_bytes, body, self.generation, self.member_id)
@@ -229,6 +250,8 @@ class Membership(GroupSession):
         self._owner.stir()
         if error == INVALID_SESSION_TIMEOUT:
             self._owner.fatal("the coordinator does not allow this session.timeout.ms")
+        elif error == GROUP_MAX_SIZE_REACHED:
+            self._owner.fatal("the group has as many members as the brokers allow (group.max.size)")
         elif error == MEMBER_ID_REQUIRED:
             self.member_id = reply.member_id
             self.generation = -1
@@ -261,8 +284,12 @@ class Membership(GroupSession):
         self._leader_reply = None
         counts = self._partition_counts()
         self._counts = counts
-        members = [MemberSubscription(member_id, topics) for member_id, topics in reply.members]
-        named = assign(self.protocol, counts, members)
+        self._racks = self._partition_racks()
+        racks = reply.racks
+        members = [
+            MemberSubscription(member_id, topics, rack=racks.get(member_id)) for member_id, topics in reply.members
+        ]
+        named = assign(self.protocol, counts, members, self._known_racks() if racks else None)
         assignment = {
             member_id: [self._topics[topic][partition] for topic, partition in partitions]
             for member_id, partitions in named.items()
@@ -275,9 +302,23 @@ class Membership(GroupSession):
         return {topic: count for topic, count in counts.items() if count > 0}
 
     def _check_metadata(self) -> None:
-        """The leader has seen other partitions than it assigned: it starts a rebalance."""
-        if self._partition_counts() != self._counts:
+        """The leader has seen other partitions, or racks of theirs, than it assigned: it starts a rebalance."""
+        if self._partition_counts() != self._counts or self._partition_racks() != self._racks:
             self._rejoin()
+
+    def _known_racks(self) -> dict[str, list[list[str]]] | None:
+        """The racks of each partition's replicas that are on live brokers; None before 3.5."""
+        if self._settings.version < (3, 5, 0) or not self.replica_racks:
+            return None
+        nodes = self._network.network.metadata.nodes
+        return {
+            topic: [[rack for broker, rack in replicas if broker in nodes] for replicas in partitions]
+            for topic, partitions in self.replica_racks.items()
+        }
+
+    def _partition_racks(self) -> dict[str, list[list[str]]] | None:
+        """What a leader watches of the racks: nothing, if it has none itself."""
+        return self._known_racks() if self._settings.rack else None
 
     def _send_sync(self, assignment: dict[str, list[TopicPartition]], now: float) -> None:
         size = 0

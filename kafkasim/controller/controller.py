@@ -17,6 +17,7 @@ import simpy
 from kafkasim.connection import Directory
 from kafkasim.controller import (
     candidacy,
+    controlled_shutdown,
     failover,
     preferred,
     producer_ids,
@@ -280,7 +281,12 @@ class Controller:
         """A broker wants to stop; the reply lists what it still leads."""
         body: ControlledShutdownBody = request.body
         self.queue.put(
-            ControllerEvent(events.CONTROLLED_SHUTDOWN, (request, respond), body.cause or request.cause, turn_away)
+            ControllerEvent(
+                events.CONTROLLED_SHUTDOWN,
+                (request, respond),
+                body.cause or request.cause,
+                controlled_shutdown.turn_away,
+            )
         )
 
     def handle_reassignments(self, request: Request, respond: Respond) -> None:

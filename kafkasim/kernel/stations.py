@@ -170,6 +170,7 @@ class WorkerPool:
         self._occupied: int = 0
         self._expected: int = 0
         self._lingering: list[float] = []
+        self._reset_at: list[float] = []  # when each generation ended
         self._paused_s: float = 0.0
         self._resumes_at: float = 0.0
 
@@ -230,9 +231,17 @@ class WorkerPool:
         return self.busy_s - ahead
 
     def reset(self) -> None:
-        """Crash: queue and work vanish; what was planned finds another generation."""
+        """Crash: queue and work vanish; what was planned finds another generation.
+
+        What workers did until now counts as busy: of jobs in service when their planned end comes by.
+        """
+        now = self._scheduler.now
         self.generation += 1
+        self._reset_at.append(now)
         self._queue.clear()
+        for free_at in self._lingering:
+            if free_at > now:
+                self.busy_s -= free_at - now
         self._lingering.clear()
         self._occupied = 0
         self._expected = 0
@@ -264,6 +273,7 @@ class WorkerPool:
 
     def _complete(self, job: Job) -> None:
         if job.pool_generation != self.generation:
+            self._count_cut(job)
             return
         scheduler = self._scheduler
         now = scheduler.now
@@ -278,6 +288,7 @@ class WorkerPool:
             scheduler.call_at(now - extra_s, self._on_completion, job)
             return
         if job.pool_generation != self.generation:
+            self._count_cut(job)
             return
         end = now + extra_s
         self.served += 1
@@ -291,8 +302,16 @@ class WorkerPool:
         else:
             heappush(self._lingering, end)
 
+    def _count_cut(self, job: Job) -> None:
+        """A crash has cut this job short: its worker was busy until then."""
+        worked_s = self._reset_at[job.pool_generation] - job.started_at
+        if worked_s > 0.0:
+            self.busy_s += worked_s
+
     def _release(self, generation: int) -> None:
         if generation != self.generation:
+            # Counted in full when its effect came; a crash has cut it short.
+            self.busy_s -= self._scheduler.now - self._reset_at[generation]
             return
         now = self._scheduler.now
         if now < self._resumes_at:

@@ -67,6 +67,12 @@ def _records(facts: Facts, place: Path, producer: Producer, count: int | None) -
             report.wrong((*place, "records", index), "comes before the record above it: the times must ascend")
             return
         last = float(row[0])
+        if len(row) != len(producer.records[0]):
+            told = "names no partition, the first one does"
+            if len(row) == 3:
+                told = "names a partition, the first one none"
+            report.wrong((*place, "records", index), told, allowed="a partition in every record, or in none")
+            return
         if len(row) == 3 and count is not None and row[2] >= count:
             report.wrong((*place, "records", index), f"{producer.topic} has no such partition", row[2],
                          f"0 to {count - 1}")  # fmt: skip

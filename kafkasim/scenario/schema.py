@@ -132,7 +132,7 @@ class Producer(Strict):
     rate: PositiveRate | None = Field(None, description="Records of all instances together, such as 20_000/s.")
     arrivals: Literal["constant", "poisson"] = "constant"
     records: Annotated[list[RecordRow], Field(min_length=1)] | None = Field(
-        None, description="Instead of rate: [time, size] or [time, size, partition], times ascending."
+        None, description="Instead of rate: [time, size], or [time, size, partition] for all of them, times ascending."
     )
     record_size: Size | None = Field(None, description="Size of a record's value, such as 280B.")
     key_size: PositiveSize | None = Field(None, description="Size of a record's key; absent = no key.")

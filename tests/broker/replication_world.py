@@ -9,6 +9,7 @@ from kafkasim.broker.partition import Partition
 from kafkasim.broker.replica_costs import ReplicaCosts
 from kafkasim.broker.replica_listener import ReplicaListener
 from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.broker.sessions import FetchSessionCache
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection, ConnectionOwner, Directory
 from kafkasim.hosts import Disk, Host
@@ -89,11 +90,11 @@ class Node:
             self.listener,
             self.monitor,
             30.0,
-            1048588,
             hints=True,
             filters_dead_replicas=True,
             joins_need_live_broker=True,
             disk=None,
+            session_cache=FetchSessionCache(1000),
         )
         self.server = SocketServer(
             world.env.scheduler, self.machine, 3, 8, 20e-6, 10e-6, 10e-6,

@@ -24,6 +24,7 @@ from kafkasim.protocol import (
     COORDINATOR_LOAD_IN_PROGRESS,
     COORDINATOR_NOT_AVAILABLE,
     FIND_COORDINATOR,
+    GROUP_MAX_SIZE_REACHED,
     HEARTBEAT,
     ILLEGAL_GENERATION,
     INVALID_SESSION_TIMEOUT,
@@ -498,3 +499,19 @@ def test_sizes_of_stored_batches() -> None:
     assert batch_bytes([commit, commit]) == 2 * batch_bytes([commit]) - 61
     batch = OffsetsBatch([commit], batch_bytes([commit]), 1.0)
     assert (batch.count, batch.stream, batch.records) == (1, -1, [commit])
+
+
+def test_a_full_group_takes_nobody_else():
+    """``group.max.size``: who is in stays in, whoever comes on top is refused for good."""
+    world = World()
+    world.coordinator.settings.max_size = 2
+    ids = world.stable("a", "b")
+    assert world.group.state == STABLE
+    assert world.join().error == GROUP_MAX_SIZE_REACHED
+    assert world.join(ids[0]).error == NONE, "a member joins again"
+    assert world.group.state == PREPARING_REBALANCE
+    late = world.join("", "c")
+    assert late.error == MEMBER_ID_REQUIRED, "one of two waits: there is room"
+    assert world.join(ids[1]).error == NONE
+    assert world.join(late.reply.member_id, "c").error == GROUP_MAX_SIZE_REACHED
+    assert list(world.group.members) == ids

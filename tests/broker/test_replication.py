@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from kafkasim.broker.fetcher import fetcher_number
+from kafkasim.clients.java_hash import string_hash
 from kafkasim.protocol import (
     NONE,
     NOT_ENOUGH_REPLICAS,
@@ -13,6 +15,7 @@ from kafkasim.protocol import (
     OUT_OF_ORDER_SEQUENCE_NUMBER,
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
+    RecordBatch,
 )
 from tests.broker.replication_world import Wire, World
 
@@ -290,3 +293,24 @@ def test_internal_appends_wait_for_the_high_watermark_or_their_own_limit():
     world.env.run(until=7.0)
     error, at = node.listener.internal[2]
     assert error == REQUEST_TIMED_OUT and at == pytest.approx(6.0, abs=0.001)
+
+
+def test_an_internal_append_may_do_without_the_followers():
+    """``offsets.commit.required.acks`` 1: answered as soon as the leader has it, whatever the ISR."""
+    world = settled(World(min_isr=3))
+    node = world.nodes[1]
+    tp = world.tps[0]
+    node.partition(tp).in_sync_replicas = (1,)
+    batch = RecordBatch(-1, 0, 1, 100, 0.9, 0.9, -1, -1, -1)
+    node.replicas.append_internal(tp, batch, 1, 5.0)
+    assert node.listener.internal[1][0] == NOT_ENOUGH_REPLICAS
+    node.replicas.append_internal(tp, batch, 2, 5.0, acks_all=False)
+    assert node.listener.internal[2] == (NONE, world.env.now)
+
+
+def test_partitions_are_dealt_to_fetcher_threads_as_kafka_does():
+    """``AbstractFetcherManager.getFetcherId``: abs(31 * hash(topic) + partition) mod threads."""
+    for partition in range(6):
+        number = 31 * string_hash("tweets") + partition
+        assert fetcher_number("tweets", partition, 4) == (number & 0x7FFFFFFF) % 4
+    assert {fetcher_number("tweets", partition, 3) for partition in range(6)} == {0, 1, 2}

@@ -240,6 +240,29 @@ def test_a_crash_forgets_the_queue_and_the_work() -> None:
     assert world.effects == [(2, 3.5)]
 
 
+def test_a_crash_counts_what_was_done_until_then() -> None:
+    """Jobs in service, workers busy after their effect (idle queue or not), and nothing of what had not begun."""
+    world = Pool(4)
+    world.submit(0.0, 0, 3.0)  # in service at the crash
+    world.submit(0.5, 1, 3.0)
+    world.submit(0.0, 2, 0.5, after_s=2.0)  # its effect has come, its worker is still busy
+    world.pool.submit(Pool.Work(3, 1.0), 5.0)  # has not come
+    world.scheduler.run_until(1.0)
+    world.pool.reset()
+    world.submit(1.5, 4, 2.0)
+    world.scheduler.drain()
+    assert world.effects == [(2, 0.5), (4, 3.5)]
+    assert world.pool.busy_s == pytest.approx(1.0 + 0.5 + 1.0 + 2.0)
+
+    world = Pool(1)
+    world.submit(0.0, 0, 0.5, after_s=2.0)
+    world.submit(0.1, 1, 1.0)  # waits for the worker
+    world.scheduler.run_until(1.0)
+    world.pool.reset()
+    world.scheduler.drain()
+    assert world.pool.busy_s == pytest.approx(1.0)
+
+
 def test_a_crash_forgets_what_had_not_arrived() -> None:
     world = Pool(1)
     world.pool.submit(Pool.Work(0, 1.0), 2.0)

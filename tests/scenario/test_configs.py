@@ -1,7 +1,11 @@
 """The catalogue, and the complete configs of each process."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import kafkasim
 from kafkasim.scenario import Scenario, ScenarioError
 from kafkasim.scenario.catalogue import SIDES, TOPIC_SYNONYMS, catalogue, search
 from kafkasim.scenario.config_values import default_value
@@ -189,3 +193,32 @@ def test_versions() -> None:
     for text in ("3.6", "4.0", "3.9.2", "3", "x", "3.10"):
         with pytest.raises(ValueError, match="Kafka"):
             accept(text)
+
+
+def _texts() -> set[str]:
+    """Every string in the code that is no docstring, outside the catalogue and the list of what is refused."""
+    package = Path(kafkasim.__file__).parent
+    found: set[str] = set()
+    for file in package.rglob("*.py"):
+        if file.name in ("catalogue.py", "not_yet.py"):
+            continue
+        tree = ast.parse(file.read_text("utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found.update(
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
+        )
+    return found
+
+
+def test_what_is_called_used_is_read_somewhere() -> None:
+    texts = _texts()
+    behind = {synonym for name, synonyms in TOPIC_SYNONYMS.items() if name in texts for synonym, _ in synonyms}
+    unread = [
+        f"{side} {entry.name}"
+        for side in SIDES
+        for entry in catalogue(side).values()
+        if entry.status == "used" and entry.name not in texts and entry.name not in behind
+    ]
+    assert unread == []

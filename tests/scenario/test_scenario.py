@@ -114,7 +114,7 @@ duration: 10s
 cluster: {}
 topics: {t: {partitions: 3}}
 producers:
-  - {name: a, topic: t, records: [[10ms, 280B], [20ms, 1KiB, 2]]}
+  - {name: a, topic: t, records: [[10ms, 280B, 0], [20ms, 1KiB, 2]]}
   - {name: b, topic: t, rate: 1/s, record_size: 1B, partitioner: {keys: {count: 10, zipf: 1.1}}, key_size: 16B}
   - {name: c, topic: t, rate: 1/s, record_size: 1B, partitioner: {map: {ñ: 0, bb: 2}}}
   - {name: d, topic: t, rate: 1/s, record_size: 1B, partitioner: sticky, arrivals: poisson, start: 1s, stop: 2s}
@@ -126,7 +126,7 @@ events:
 """
     )
     a, b, c, d, e, f = scenario.producers
-    assert a.records == [[0.01, 280], [0.02, 1024, 2]] and a.rate_per_s is None
+    assert a.records == [[0.01, 280, 0], [0.02, 1024, 2]] and a.rate_per_s is None
     assert (b.partitioner.kind, b.partitioner.keys_count, b.partitioner.zipf) == ("keys", 10, 1.1)
     assert b.key_size_bytes == 16
     assert (c.partitioner.kind, c.partitioner.map, c.key_size_bytes) == ("map", {"ñ": 0, "bb": 2}, 2)

@@ -17,7 +17,7 @@ from kafkasim.clients.load import Load
 from kafkasim.clients.settings import Backoff, ClientSettings
 from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_bytes
 from kafkasim.kernel import Streams
-from kafkasim.messages import AlterPartitionItem, PartitionState
+from kafkasim.messages import AlterPartitionItem, JoinGroupReply, PartitionState
 from kafkasim.protocol import (
     COORDINATOR_LOAD_IN_PROGRESS,
     INELIGIBLE_REPLICA,
@@ -231,6 +231,70 @@ def test_a_known_member_that_joins_again_is_changed_since_3_4(line, rejoined_as_
     assert (last.body.generation >= 0) is rejoined_as_new
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_the_commit_before_a_join_blocks_up_to_3_1(line, monkeypatch):
+    """Refused, it is tried again after ``retry.backoff.ms``, whatever the poll's timeout; later ones go by polls."""
+    cluster = Cluster(version=tuple(accept(line)), group_config={"group.initial.rebalance.delay.ms": 0})
+    member = cluster.consumer(poll_timeout_s=0.03, config={"auto.commit.interval.ms": 60000})
+    cluster.append(cluster.topics["t"][0], 10)
+    cluster.run(4.9)
+    coordinator = cluster.brokers[1].coordinator
+    taken = coordinator.offset_commit
+    seen = []
+
+    def refuse(request, respond):
+        seen.append(cluster.scheduler.now)
+        if len(seen) > 3:
+            taken(request, respond)
+            return
+        request.error = COORDINATOR_LOAD_IN_PROGRESS
+        request.response_bytes = 50
+        respond(request)
+
+    monkeypatch.setattr(coordinator, "offset_commit", refuse)
+    membership = member.membership
+    membership.rejoin_needed = True
+    membership._needs_prepare = True
+    cluster.run(12)
+    assert len(seen) == 4
+    gaps = [round(after - before, 2) for before, after in pairwise(seen)]
+    if since(line, 3, 2):
+        assert max(gaps) <= 0.04
+    else:
+        assert gaps == [0.1, 0.1, 0.1]
+    assert not membership.rejoin_needed, "it has joined in the end"
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_range_assigns_within_racks_since_3_5(line):
+    """Two members in two racks, each partition's one replica in the other's order."""
+    text = TEXT.format(version=line, min_isr=1, producer="", duration="8s")
+    text = text[: text.index("consumers:")].replace("count: 3,", "count: 3, racks: [x, y, y],")
+    text = text.replace("{partitions: 1, assignment: {0: [1, 2, 3]}", "{partitions: 2, assignment: {0: [1], 1: [2]}")
+    text += """
+consumers:
+  - {group: g, topics: [t], config: {client.rack: x}}
+"""
+    simulation = Simulation(Scenario.loads(text), 1)
+    membership = simulation.cluster.groups["g"].members[0].membership
+    members = [("a", ("t",)), ("b", ("t",))]
+    named = []
+    membership._send_sync = lambda assignment, now: named.append(assignment)
+    simulation.cluster.env.call_at(6.0, lambda _: told(membership, members))
+    simulation.run()
+    assigned = {name: [tp.partition for tp in partitions] for name, partitions in named[-1].items()}
+    within = {"a": [1], "b": [0]} if since(line, 3, 5) else {"a": [0], "b": [1]}
+    assert assigned == within
+    assert membership._settings.rack == ("x" if since(line, 3, 5) else "")
+
+
+def told(membership, members):
+    """The leader's answer: member a is in rack y, b in x."""
+    reply = JoinGroupReply("a", 2, "range", "a", members, {"a": "y", "b": "x"})
+    membership._leader_reply = reply
+    membership._lead(6.0)
+
+
 # Brokers
 
 
@@ -245,6 +309,7 @@ def test_switches_of_the_broker(line):
     settings = broker._fetcher_settings
     assert settings.syncs_rolls is not since(line, 3, 7)
     assert settings.syncs_cut_epochs is not since(line, 3, 8)
+    assert len(broker.replicas.session_cache._shards) == (8 if since(line, 3, 8) else 1)
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -1,0 +1,124 @@
+"""The slots of the fetch session cache: who gets one, who is evicted, what a fetcher without one does."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafkasim.broker.fetcher import FETCH_REQUEST_BASE_BYTES, FETCH_REQUEST_PARTITION_BYTES, FETCH_REQUEST_TOPIC_BYTES
+from kafkasim.broker.sessions import EVICTED, FetchSession, FetchSessionCache
+from kafkasim.protocol import FETCH_SESSION_ID_NOT_FOUND
+from tests.broker.replication_world import Wire, World
+
+CONSUMER, FOLLOWER = -1, 3
+
+
+def session(replica_id, size, used_at=0.0):
+    made = FetchSession(replica_id)
+    made.partitions = dict.fromkeys(range(size))
+    made.last_used_at = used_at
+    return made
+
+
+def full(*sessions, at=0.0):
+    cache = FetchSessionCache(len(sessions))
+    for one in sessions:
+        assert cache.admit(one, at) is None
+        assert one.cached
+    return cache
+
+
+def test_a_free_slot_is_taken():
+    cache = full(session(CONSUMER, 1), session(CONSUMER, 1))
+    late = session(CONSUMER, 9)
+    assert cache.admit(late, 1.0) is None
+    assert not late.cached
+    assert len(cache) == 2
+
+
+def test_an_idle_session_is_evicted_first():
+    idle, busy = session(FOLLOWER, 9, 0.0), session(CONSUMER, 1, 100.0)
+    cache = full(idle, busy)
+    assert cache.admit(session(CONSUMER, 1), 120.0) is None
+    assert cache.admit(session(CONSUMER, 1), 120.1) is idle
+
+
+def test_a_follower_evicts_the_smallest_consumer_at_once():
+    small, large, follower = session(CONSUMER, 1), session(CONSUMER, 5), session(FOLLOWER, 1)
+    cache = full(large, small, follower)
+    assert cache.admit(session(FOLLOWER, 2), 1.0) is small
+    assert cache.admit(session(FOLLOWER, 2), 1.0) is large
+    assert cache.admit(session(FOLLOWER, 2), 1.0) is None
+
+
+def test_an_old_session_is_evicted_by_one_that_is_not_smaller():
+    old = session(CONSUMER, 5)
+    cache = full(old)
+    old.last_used_at = 200.0
+    assert cache.admit(session(CONSUMER, 4), 200.0) is None
+    assert cache.admit(session(CONSUMER, 5), 200.0) is old
+
+
+def test_shards_take_turns():
+    """From 3.8 on a shard can be full while others have room."""
+    cache = FetchSessionCache(16, 8)
+    sessions = [session(CONSUMER, 1) for _ in range(16)]
+    for one in sessions:
+        cache.admit(one, 0.0)
+    assert [one.shard for one in sessions] == [*range(8), *range(8)]
+    cache.remove(sessions[1])
+    late = session(CONSUMER, 1)
+    cache.admit(late, 0.0)  # the turn of shard 0, which is full
+    assert not late.cached
+    assert len(cache) == 15
+
+
+@pytest.mark.parametrize("slots", [0, 1])
+def test_a_follower_without_a_session_names_every_partition_in_every_fetch(slots):
+    world = World(brokers=2, partitions=6, factor=2)
+    world.nodes[1].replicas.session_cache = FetchSessionCache(slots)
+    sizes = []
+    fetcher = world.nodes[2].fetchers[1]
+    world.env.run(until=0.2)
+    send = fetcher._connection.send
+
+    def note(request, at):
+        sizes.append(request.size_bytes)
+        send(request, at)
+
+    fetcher._connection.send = note
+    Wire(world, 1).produce(1.0, world.tps[0])
+    world.env.run(until=3.0)
+    led = len(fetcher.followed)
+    assert led == 3
+    everything = FETCH_REQUEST_BASE_BYTES + FETCH_REQUEST_TOPIC_BYTES + FETCH_REQUEST_PARTITION_BYTES * led
+    if slots == 0:
+        assert set(sizes) == {everything}
+    else:
+        assert FETCH_REQUEST_BASE_BYTES in sizes and everything not in sizes
+    assert world.nodes[2].partition(world.tps[0]).log.log_end_offset == 10
+
+
+def test_an_evicted_follower_is_told_once_and_fetches_on():
+    world = World(brokers=2, partitions=2, factor=2)
+    cache = world.nodes[1].replicas.session_cache = FetchSessionCache(1)
+    world.env.run(until=1.0)
+    fetcher = world.nodes[2].fetchers[1]
+    held = next(iter(world.nodes[1].replicas.session_cache._shards[0]))
+    answers = []
+    arrived = fetcher._connection.owner.response_arrived
+    fetcher._connection.down._deliver = lambda request: (answers.append(request.error), arrived(request))
+    # Long idle, as the cache sees it: the next one takes its slot.
+    held.last_used_at = -1000.0
+    late = session(CONSUMER, 1)
+    late.connection = None
+    request = type("Request", (), {"sessionless": False})()
+    world.nodes[1].replicas._ready_at = world.env.now
+    world.nodes[1].replicas._keep(late, request)
+    assert late.cached and fetcher._connection.session is EVICTED
+    cache.remove(late)
+    wire = Wire(world, 1)
+    wire.produce(2.0, world.tps[0])
+    world.env.run(until=3.0)
+    assert answers.count(FETCH_SESSION_ID_NOT_FOUND) == 1
+    assert wire.answers and world.nodes[2].partition(world.tps[0]).log.log_end_offset == 10
+    assert len(cache) == 1
