@@ -12,13 +12,14 @@ from typing import Any
 
 from simpy.events import Event
 
-from kafkasim.broker import stopping
+from kafkasim.broker import registration, stopping
 from kafkasim.broker.admin import TopicAdmin
 from kafkasim.broker.apis import Apis
 from kafkasim.broker.controlled_shutdown import ControlledShutdown
 from kafkasim.broker.duties import Duties
 from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
-from kafkasim.broker.fetcher import FetcherSettings, ReplicaFetcher, fetcher_number
+from kafkasim.broker.fetcher import ReplicaFetcher, fetcher_number
+from kafkasim.broker.fetcher_settings import fetcher_settings
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.group_rebalance import GroupSettings
 from kafkasim.broker.isr_manager import IsrManager
@@ -27,8 +28,9 @@ from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.producer_ids import ControllerBlocks, ProducerIds, ZooKeeperBlocks
+from kafkasim.broker.registration import StartFailed
 from kafkasim.broker.release import BrokerRelease
-from kafkasim.broker.replica_costs import ReplicaCosts
+from kafkasim.broker.replica_costs import replica_costs
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.sessions import FetchSessionCache
@@ -49,15 +51,11 @@ from kafkasim.protocol import Request, TopicPartition
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.client import ZooKeeperClient
 from kafkasim.zookeeper.ensemble import Ensemble
-from kafkasim.zookeeper.operations import Create, Delete, GetData, WatchEvent
+from kafkasim.zookeeper.operations import Create, GetData, WatchEvent
 
 OFFSETS_TOPIC = "__consumer_offsets"
 _TOP_LEVEL_PATHS = 14
 """Paths that a start creates and finds existing, one after the other: each costs a failed write."""
-
-
-class StartFailed(Exception):
-    """The process has exited: its id znode belongs to another session, or no ZooKeeper server answered."""
 
 
 class Broker:
@@ -110,7 +108,7 @@ class Broker:
         self._monitor = monitor
         self.timeline = timeline
         self._fetchers: dict[tuple[int, int], ReplicaFetcher] = {}
-        self._fetcher_settings = self._make_fetcher_settings()
+        self._fetcher_settings = fetcher_settings(self.config, costs, self.release)
         self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
@@ -131,18 +129,10 @@ class Broker:
     # ---- what a process is made of
 
     def _make_replicas(self) -> ReplicaManager:
-        costs = ReplicaCosts()
-        costs.produce_s = float(self.costs.produce_s)
-        costs.produce_per_byte_s = float(self.costs.produce_per_byte_s)
-        costs.fetch_s = float(self.costs.fetch_s)
-        costs.fetch_per_byte_s = float(self.costs.fetch_per_byte_s)
-        costs.fetch_per_session_partition_s = float(self.costs.fetch_per_session_partition_s)
-        costs.consumer_fetch_per_byte_s = float(self.costs.consumer_fetch_per_byte_s)
-        costs.completion_s = float(self.costs.completion_s)
         return ReplicaManager(
             self.env.scheduler,
             self.id,
-            costs,
+            replica_costs(self.costs),
             self._events,
             self._monitor,
             self.config["replica.lag.time.max.ms"] / 1000.0,
@@ -186,21 +176,6 @@ class Broker:
             self._isr_committed,
             batch_delay_s=self.release.isr_batch_delay_s,
         )
-
-    def _make_fetcher_settings(self) -> FetcherSettings:
-        settings = FetcherSettings()
-        settings.max_wait_s = self.config["replica.fetch.wait.max.ms"] / 1000.0
-        settings.min_bytes = int(self.config["replica.fetch.min.bytes"])
-        settings.partition_max_bytes = int(self.config["replica.fetch.max.bytes"])
-        settings.response_max_bytes = int(self.config["replica.fetch.response.max.bytes"])
-        settings.backoff_s = self.config["replica.fetch.backoff.ms"] / 1000.0
-        settings.fetch_s = float(self.costs.follower_fetch_s)
-        settings.per_byte_s = float(self.costs.follower_per_byte_s)
-        settings.per_session_partition_s = float(self.costs.follower_per_session_partition_s)
-        settings.wake_up_s = float(self.costs.wake_up_s)
-        settings.syncs_rolls = self.release.syncs_rolls
-        settings.syncs_cut_epochs = self.release.syncs_cut_epochs
-        return settings
 
     def _new_process(self) -> None:
         """Everything that lives in a process's memory and is made anew at each start."""
@@ -377,7 +352,7 @@ class Broker:
         self._new_process()
         life = self.lives
         yield env.at(env.now + self.start_up_s)
-        if not (yield from self._connect_zookeeper(cause, life)):
+        if not (yield from registration.connect(self, cause)):
             return
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
@@ -411,21 +386,6 @@ class Broker:
             return
         self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
-
-    def _connect_zookeeper(self, cause: int, life: int) -> Generator[Event, Any, bool]:
-        """Wait for a session; a start that gets none within its time limit exits. False: killed meanwhile."""
-        limit_ms = self.config["zookeeper.connection.timeout.ms"] or self.config["zookeeper.session.timeout.ms"]
-        connected = self.zookeeper.connect()
-        yield connected | self.env.at(self.env.now + limit_ms / 1000.0)
-        if life != self.lives:
-            return False
-        if not connected.triggered:
-            self.fault_cause = self.timeline.add(
-                self.env.now, self.actor, "start_failed", f"no ZooKeeper session within {limit_ms} ms", cause or None
-            )
-            self.zookeeper.crash()
-            raise StartFailed
-        return True
 
     # ---- wiring
 
@@ -490,28 +450,7 @@ class Broker:
 
     def _on_state(self, state: str, cause: int) -> None:
         if state == "expired" and self.up:
-            self.env.process(self._renew_session(cause))
-
-    def _renew_session(self, cause: int) -> Generator[Event, Any, None]:
-        """The session ended while the process lives: resign, open another, register and look for a controller."""
-        life = self.lives
-        yield self.controller.on_session_expired(cause)
-        if life != self.lives:
-            return
-        yield self.zookeeper.connect()
-        if life == self.lives:
-            self.controller.on_new_session(lambda: self._register_again(cause), cause)
-
-    def _register_again(self, cause: int) -> Generator[Event, Any, None]:
-        path = f"/brokers/ids/{self.id}"
-        while True:
-            created = (yield self.zookeeper.submit([Create(path, {"rack": self.host.rack}, True)], cause))[0]
-            if created.error is None:
-                break
-            # The same process's own znode of the old session: deleted first.
-            yield self.zookeeper.submit([Delete(path)], cause)
-        self.epoch = int(created.czxid)
-        self.timeline.add(self.env.now, self.actor, "registered", f"broker epoch {self.epoch}", cause or None)
+            self.env.process(registration.renew(self, cause))
 
     def connection(self, name: str, owner: Any, host: Host) -> Connection:
         """A new connection of ``owner`` on ``host`` to this broker."""

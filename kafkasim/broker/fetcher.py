@@ -16,6 +16,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.broker.fetcher_settings import FetcherSettings
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
@@ -43,23 +44,6 @@ FETCH_REQUEST_PARTITION_BYTES: Final = 33
 def fetcher_number(topic: str, partition: int, threads: int) -> int:
     """Which of ``num.replica.fetchers`` threads copies a partition (``AbstractFetcherManager.getFetcherId``)."""
     return ((31 * string_hash(topic) + partition) & 0x7FFFFFFF) % threads
-
-
-class FetcherSettings:
-    """Configs and CPU costs of a broker's fetchers."""
-
-    def __init__(self) -> None:
-        self.max_wait_s: float = 0.5
-        self.min_bytes: int = 1
-        self.partition_max_bytes: int = 1048576
-        self.response_max_bytes: int = 10485760
-        self.backoff_s: float = 1.0
-        self.fetch_s: float = 0.0
-        self.per_byte_s: float = 0.0
-        self.per_session_partition_s: float = 0.0
-        self.wake_up_s: float = 0.0
-        self.syncs_rolls: bool = False
-        self.syncs_cut_epochs: bool = False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from simpy.events import Event
 
-from kafkasim.broker.broker import StartFailed
+from kafkasim.broker.registration import StartFailed
 from kafkasim.cluster import Cluster
 from kafkasim.faults.targets import Process
 

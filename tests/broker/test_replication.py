@@ -237,7 +237,7 @@ def test_a_roll_up_to_3_6_is_synced_under_the_logs_lock(syncs):
     rolled = first.produce(2.0, tp, first=10)
     behind = second.produce(2.0 + 1e-5, tp, first=20, size=400)
     world.env.run(until=2.5)
-    assert (rolled.partitions[0].base_offset, behind.partitions[0].base_offset) == (10, 20)
+    assert (rolled.produce.partitions[0].base_offset, behind.produce.partitions[0].base_offset) == (10, 20)
     assert [len(node.partition(tp).log.segments) for node in world.nodes.values()] == [2, 2]
     extra_s = first.answers[1][0] - 2.0 - plain_s
     assert extra_s == pytest.approx(2e-4 if syncs else 0.0, abs=3e-5)
@@ -265,7 +265,7 @@ def test_a_port_may_be_open_before_anybody_reads():
     server.serve()
     world.env.run(until=3.0)
     assert [2.0 < at < 2.01 for at, _ in wire.answers] == [True, True]
-    assert [request.partitions[0].base_offset for _, request in wire.answers] == [0, 10]
+    assert [request.produce.partitions[0].base_offset for _, request in wire.answers] == [0, 10]
 
 
 def test_a_killed_leader_resets_its_clients_after_one_latency():
