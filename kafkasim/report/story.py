@@ -9,6 +9,7 @@ Left out: the figures (``figures``) and every row of the timeline (the page list
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from kafkasim.report import words
 from kafkasim.report.effects import Effects
@@ -118,10 +119,23 @@ def _event(reading: Reading, fault: Fault, owners: list[Fault | None]) -> Paragr
     return paragraph
 
 
+ORDERS: Final = {
+    "rolling_restart": "an operator began to restart all {}, one after the other.",
+    "create_topic": "the topic {} was asked for.",
+    "delete_topic": "an administrator asked for the deletion of {}.",
+    "add_partitions": "more partitions were asked for {}.",
+    "reassign": "replicas of {} were asked to move.",
+}
+
+
 def _opening(fault: Fault) -> str:
     target = fault.target
     if fault.event == "crash":
         return f"{target} was killed."
+    if fault.event == "stop":
+        return f"{target} was told to stop."
+    if fault.event in ORDERS:
+        return ORDERS[fault.event].format(target)
     if fault.event == "elect_preferred_leaders":
         return f"the preferred leaders of {target or 'all'} partitions were asked for."
     return f"the event began: {fault.title}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -117,7 +118,7 @@ def test_a_rolling_restart_takes_one_at_a_time_and_the_controller_last() -> None
     order = [(row.actor, row.time_s) for row in rows if row.event == "stopping"]
     assert [actor for actor, _ in order] == ["broker 2", "broker 3", "broker 4", "broker 1"]
     registered = {row.actor: row.time_s for row in rows if row.event == "registered" and row.actor.startswith("broker")}
-    for (before, _), (_, at) in zip(order, order[1:], strict=False):
+    for (before, _), (_, at) in pairwise(order):
         assert at >= registered[before] + 2.0
 
 
