@@ -6,6 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.partition import Partition
+from kafkasim.broker.sessions import FetchSession
 from kafkasim.protocol import (
     NONE,
     NOT_ENOUGH_REPLICAS,
@@ -13,6 +16,7 @@ from kafkasim.protocol import (
     OUT_OF_ORDER_SEQUENCE_NUMBER,
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
+    TopicPartition,
 )
 from tests.broker.replication_world import Wire, World
 
@@ -211,3 +215,20 @@ def test_internal_appends_wait_for_the_high_watermark_or_their_own_limit():
     world.env.run(until=7.0)
     error, at = node.listener.internal[2]
     assert error == REQUEST_TIMED_OUT and at == pytest.approx(6.0, abs=0.001)
+
+
+def test_who_left_the_isr_is_caught_up_only_by_a_later_fetch():
+    """A fetch from before the LeaderAndIsr that removed a follower does not let it hold the high watermark again."""
+    partition = Partition(TopicPartition("t", 0, 0), 3, PartitionLog(TopicPartition("t", 0, 0), 1 << 30), 1, gated=True)
+    partition.become_leader(0, 0, (3, 1, 2), (3, 1, 2), 0.0)
+    for broker_id in (1, 2):
+        state = partition.follower(broker_id)
+        state.session = FetchSession(broker_id)
+        state.session.last_fetch_at = 5.0
+        partition.note_fetch(state, 0, 5.0)
+    partition.become_leader(1, 1, (3, 1, 2), (3, 2), 6.0)
+    partition.note_append(0)
+    partition.log.log_end_offset = 1
+    partition.note_fetch(partition.follower(2), 1, 7.0)
+    assert partition.follower(1).last_caught_up < 0.0
+    assert partition.advance(7.0, 30.0, None) and partition.high_watermark == 1
