@@ -211,6 +211,7 @@ class Broker:
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+            lambda: self.stopping,
         )  # fmt: skip
 
         self.producer_ids = self._make_producer_ids()

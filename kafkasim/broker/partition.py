@@ -126,7 +126,9 @@ class Partition:
             known = previous.get(broker_id)
             if known is not None and not is_new:
                 state.log_end_offset = known.log_end_offset
-                state.session = known.session
+                if state.in_sync:
+                    # Who is out of the ISR counts as caught up only by a fetch that comes after this.
+                    state.session = known.session
                 state.last_fetch_at = known.last_fetch_at
                 state.last_fetch_leader_end = known.last_fetch_leader_end
             followers.append(state)

@@ -68,6 +68,7 @@ class RoleChanges:
         fetcher: Callable[[int, TopicPartition], ReplicaFetcher],
         idle_fetchers: Callable[[], None],
         broker_epoch: Callable[[], int],
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.controller_epoch = 0
         self.generation = 0
@@ -84,6 +85,7 @@ class RoleChanges:
         self._fetcher = fetcher
         self._idle_fetchers = idle_fetchers
         self._broker_epoch = broker_epoch
+        self._stopping = stopping
         self._lock_free_at = 0.0
 
     def crash(self) -> None:
@@ -202,7 +204,8 @@ class RoleChanges:
                 merge=state.tp.topic.startswith("__") or len(self._replicas.partitions) > MANY_REPLICAS,
             )
             self._replicas.fail_waiting(partition, now)
-        self._fetcher(state.leader, partition.tp).add(partition)
+        if not self._stopping():  # a broker that is shutting down does not begin to fetch
+            self._fetcher(state.leader, partition.tp).add(partition)
         if not settled:
             self._monitor.role_changed(self._broker_id, partition, now)
 

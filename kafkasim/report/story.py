@@ -125,6 +125,12 @@ _OPENINGS = {
     "partition": "the links between {target} were cut.",
     "latency": "the links between {target} got slower.",
     "loss": "the links between {target} began to lose packets.",
+    "stop": "{target} was told to stop.",
+    "rolling_restart": "an operator began to restart all {target}, one after the other.",
+    "create_topic": "the topic {target} was asked for.",
+    "delete_topic": "an administrator asked for the deletion of {target}.",
+    "add_partitions": "more partitions were asked for {target}.",
+    "reassign": "replicas of {target} were asked to move.",
     "elect_preferred_leaders": "the preferred leaders of {target} partitions were asked for.",
 }
 """How an event begins, by its verb."""

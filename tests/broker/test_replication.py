@@ -7,6 +7,9 @@ from itertools import pairwise
 import pytest
 
 from kafkasim.broker.fetcher import fetcher_number
+from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.partition import Partition
+from kafkasim.broker.sessions import FetchSession
 from kafkasim.clients.java_hash import string_hash
 from kafkasim.protocol import (
     NONE,
@@ -16,6 +19,7 @@ from kafkasim.protocol import (
     REQUEST_TIMED_OUT,
     UNKNOWN_LEADER_EPOCH,
     RecordBatch,
+    TopicPartition,
 )
 from tests.broker.replication_world import Wire, World
 
@@ -314,3 +318,20 @@ def test_partitions_are_dealt_to_fetcher_threads_as_kafka_does():
         number = 31 * string_hash("tweets") + partition
         assert fetcher_number("tweets", partition, 4) == (number & 0x7FFFFFFF) % 4
     assert {fetcher_number("tweets", partition, 3) for partition in range(6)} == {0, 1, 2}
+
+
+def test_who_left_the_isr_is_caught_up_only_by_a_later_fetch():
+    """A fetch from before the LeaderAndIsr that removed a follower does not let it hold the high watermark again."""
+    partition = Partition(TopicPartition("t", 0, 0), 3, PartitionLog(TopicPartition("t", 0, 0), 1 << 30), 1, gated=True)
+    partition.become_leader(0, 0, (3, 1, 2), (3, 1, 2), 0.0)
+    for broker_id in (1, 2):
+        state = partition.follower(broker_id)
+        state.session = FetchSession(broker_id)
+        state.session.last_fetch_at = 5.0
+        partition.note_fetch(state, 0, 5.0)
+    partition.become_leader(1, 1, (3, 1, 2), (3, 2), 6.0)
+    partition.note_append(0)
+    partition.log.log_end_offset = 1
+    partition.note_fetch(partition.follower(2), 1, 7.0)
+    assert partition.follower(1).last_caught_up < 0.0
+    assert partition.advance(7.0, 30.0, None) and partition.high_watermark == 1

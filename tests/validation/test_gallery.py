@@ -14,7 +14,10 @@ SHORT = {
     "primer/pedidos": (),
     "primer/tweets-publicados": ("duration=70s",),
     MILLIONS: ("duration=10s", "warmup=8s"),  # two seconds after the group has joined and caught up
+    "zookeeper/controller-failover-1k": (),
+    "zookeeper/expansion": (),
 }
+LONG = ("zookeeper/rolling-restart", "zookeeper/controller-failover-10k", "validation/controlled-shutdown")
 
 
 @cache
@@ -34,6 +37,14 @@ def test_the_accounts_balance(name):
         assert all(expectation["holds"] for expectation in result.summary["expectations"])
     for group in ledger["groups"].values():
         assert group["delivered_more_than_once"] == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_one_shows_what_it_says(name):
+    summary = run(name, 2).summary
+    assert all(identity["holds"] for identity in summary["ledger"]["identities"])
+    assert [row["text"] for row in summary["expectations"] if not row["holds"]] == []
 
 
 def test_pedidos_keeps_each_category_in_its_partition():

@@ -66,6 +66,8 @@ def test_a_stopped_broker_leads_nothing_when_it_closes_and_recovers_nothing_when
     assert moved and moved[0].time_s < gone.time_s
     reset = [row.time_s for row in rows if row.event == "connections_reset"]
     assert reset and moved[0].time_s < reset[0] <= gone.time_s
+    # a broker that is shutting down does not begin to follow its successors: nobody waits for it to join an ISR
+    assert not [at for at in times(simulation, "caught_up") if at < 16.0]
     assert times(simulation, "starting") == [16.0]
     assert simulation.cluster.brokers[2].clean is False
     assert simulation.schedule.events[0].over_s < 21.0  # type: ignore[operator]
