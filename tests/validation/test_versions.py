@@ -233,7 +233,7 @@ def test_a_known_member_that_joins_again_is_changed_since_3_4(line, rejoined_as_
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_commit_before_a_join_blocks_up_to_3_1(line, monkeypatch):
-    """Refused, it is tried again after ``retry.backoff.ms``, whatever the poll's timeout; later releases go by polls."""
+    """Refused, it is tried again after ``retry.backoff.ms``, whatever the poll timeout; later it goes by polls."""
     cluster = Cluster(version=tuple(accept(line)), group_config={"group.initial.rebalance.delay.ms": 0})
     member = cluster.consumer(poll_timeout_s=0.03, config={"auto.commit.interval.ms": 60000})
     cluster.append(cluster.topics["t"][0], 10)
