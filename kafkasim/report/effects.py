@@ -162,15 +162,15 @@ class Effects:
                 elif many:
                     topics[many["topic"]] = topics.get(many["topic"], 0) + int(many["count"])
                 else:
-                    others.append(f"of {moment.detail}")
+                    others.append(moment.detail)
             parts = [
                 f"{verb} ISR of {words.listed(names, SHOWN)}"
                 for verb, names in (("a replica left the", shrunk), ("a replica came back to the", grown))
                 if names
             ]
-            others += [f"of {words.plural(n, 'partition')} of {topic}" for topic, n in topics.items()]
+            others += [f"{words.plural(n, 'partition')} of {topic}" for topic, n in topics.items()]
             if others:
-                parts.append(f"the ISR changed {words.listed(others, SHOWN)}")
+                parts.append(f"the ISR of {words.listed(others, SHOWN)} changed")
             told.append((at_s, f"{words.listed(parts)}.", some[0].id))
         return told
 

@@ -36,12 +36,16 @@ def seconds(value: float | None) -> str:
 
     >>> seconds(0.00342), seconds(16.24), seconds(0.0), seconds(4e-5), seconds(240.0)
     ('3.42 ms', '16.2 s', '0 s', '40 µs', '240 s')
+    >>> seconds(2e-10)
+    '< 0.01 µs'
     """
     if value is None:
         return NONE
     if value == 0.0:
         return "0 s"
     size = abs(value)
+    if size < 5e-9:
+        return "< 0.01 µs"
     if size >= 0.9995:
         return f"{_three(value)} s"
     if size >= 0.0009995:

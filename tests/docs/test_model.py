@@ -48,3 +48,21 @@ def test_links_lead_somewhere():
             if not link.startswith("http") and not (page.parent / link).exists():
                 broken.append(f"{page.name}: {link}")
     assert broken == []
+
+
+def test_every_switch_of_a_broker_is_in_the_table():
+    from kafkasim.broker.release import BrokerRelease
+
+    table = PAGE[PAGE.index("## What a version changes") : PAGE.index("## Left out")]
+    switches = vars(BrokerRelease((3, 9, 1)))
+    assert len(switches) >= 10
+    assert [name for name in switches if f"`{name}`" not in table] == []
+
+
+def test_the_table_of_versions_names_files_that_exist_and_goes_up():
+    table = PAGE[PAGE.index("## What a version changes") : PAGE.index("## Left out")]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| ")]
+    bounds = [tuple(int(part) for part in row[0].split(".")) for row in rows if row[0][0].isdigit()]
+    assert bounds == sorted(bounds) and len(bounds) > 20
+    files = set(re.findall(r"`([a-z_]+/[a-z_]+\.py)`", table))
+    assert [file for file in sorted(files) if not (DOCS.parent / "kafkasim" / file).exists()] == []

@@ -17,7 +17,7 @@ from kafkasim.clients.load import Load
 from kafkasim.clients.settings import Backoff, ClientSettings
 from kafkasim.controller.sizes import leader_and_isr_bytes, update_metadata_bytes
 from kafkasim.kernel import Streams
-from kafkasim.messages import AlterPartitionItem, JoinGroupReply, PartitionState
+from kafkasim.messages import AlterPartitionItem, PartitionState
 from kafkasim.protocol import (
     COORDINATOR_LOAD_IN_PROGRESS,
     INELIGIBLE_REPLICA,
@@ -233,7 +233,7 @@ def test_a_known_member_that_joins_again_is_changed_since_3_4(line, rejoined_as_
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_commit_before_a_join_blocks_up_to_3_1(line, monkeypatch):
-    """Refused, it is tried again after ``retry.backoff.ms``, whatever the poll's timeout; later ones go by polls."""
+    """Refused, it is tried again after ``retry.backoff.ms``, whatever the poll timeout; later it goes by polls."""
     cluster = Cluster(version=tuple(accept(line)), group_config={"group.initial.rebalance.delay.ms": 0})
     member = cluster.consumer(poll_timeout_s=0.03, config={"auto.commit.interval.ms": 60000})
     cluster.append(cluster.topics["t"][0], 10)
@@ -267,32 +267,24 @@ def test_the_commit_before_a_join_blocks_up_to_3_1(line, monkeypatch):
 
 @pytest.mark.parametrize("line", LINES)
 def test_range_assigns_within_racks_since_3_5(line):
-    """Two members in two racks, each partition's one replica in the other's order."""
+    """Two members in two racks: each gets the partition of its own rack; before, racks change nothing."""
     text = TEXT.format(version=line, min_isr=1, producer="", duration="8s")
     text = text[: text.index("consumers:")].replace("count: 3,", "count: 3, racks: [x, y, y],")
     text = text.replace("{partitions: 1, assignment: {0: [1, 2, 3]}", "{partitions: 2, assignment: {0: [1], 1: [2]}")
-    text += """
-consumers:
-  - {group: g, topics: [t], config: {client.rack: x}}
-"""
-    simulation = Simulation(Scenario.loads(text), 1)
-    membership = simulation.cluster.groups["g"].members[0].membership
-    members = [("a", ("t",)), ("b", ("t",))]
-    named = []
-    membership._send_sync = lambda assignment, now: named.append(assignment)
-    simulation.cluster.env.call_at(6.0, lambda _: told(membership, members))
-    simulation.run()
-    assigned = {name: [tp.partition for tp in partitions] for name, partitions in named[-1].items()}
-    within = {"a": [1], "b": [0]} if since(line, 3, 5) else {"a": [0], "b": [1]}
-    assert assigned == within
-    assert membership._settings.rack == ("x" if since(line, 3, 5) else "")
-
-
-def told(membership, members):
-    """The leader's answer: member a is in rack y, b in x."""
-    reply = JoinGroupReply("a", 2, "range", "a", members, {"a": "y", "b": "x"})
-    membership._leader_reply = reply
-    membership._lead(6.0)
+    text += "consumers:\n  - {group: g, topics: [t], members: 2, config: {client.rack: x}}\n"
+    owned = []
+    for racks in (("x", "y"), ("y", "x")):
+        simulation = Simulation(Scenario.loads(text), 1)
+        members = simulation.cluster.groups["g"].members
+        assert {member.settings.rack for member in members} == {"x" if since(line, 3, 5) else ""}
+        for member, rack in zip(members, racks, strict=True):
+            member.settings.rack = rack
+        simulation.run()
+        owned.append([[tp.partition for tp in member.owned()] for member in members])
+    if since(line, 3, 5):
+        assert owned == [[[0], [1]], [[1], [0]]]
+    else:
+        assert owned[0] == owned[1] and sorted(owned[0]) == [[0], [1]]
 
 
 # Brokers
