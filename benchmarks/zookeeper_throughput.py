@@ -90,7 +90,9 @@ class Bench:
         return Host(name, None, 2, GIGABIT_BYTES_PER_S, disk)
 
 
-def throughput(servers: int, read_share: float, leader_only: bool = False, outstanding: int = OUTSTANDING) -> float:
+def throughput(
+    servers: int, read_share: float, leader_only: bool = False, outstanding: int = OUTSTANDING, span_s: float = 0.0
+) -> float:
     """Operations per second of the saturated ensemble, clients dealt out to the servers (or all at the leader)."""
     bench = Bench(servers)
     machines = [bench.host(f"machine {number}") for number in range(MACHINES)]
@@ -98,7 +100,7 @@ def throughput(servers: int, read_share: float, leader_only: bool = False, outst
         Client(bench, f"c{n}", 1 if leader_only else 1 + n % servers, machines[n % MACHINES], read_share)
         for n in range(CLIENTS)
     ]
-    span_s = READS_S if read_share == 1.0 else WRITES_S
+    span_s = span_s or (READS_S if read_share == 1.0 else WRITES_S)
     for n, client in enumerate(clients):
         bench.env.call_at(0.5 * span_s * n / CLIENTS, client.start, outstanding)
     bench.env.run(until=span_s)

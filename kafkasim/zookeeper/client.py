@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from simpy.events import Event
 
@@ -38,6 +38,18 @@ CONNECTED = "connected"
 DISCONNECTED = "disconnected"
 EXPIRED = "expired"
 CLOSED = "closed"
+
+
+SET_WATCHES_BYTES: Final = 128 * 1024
+"""Paths in one request that registers watches anew (``SET_WATCHES_MAX_LENGTH``)."""
+
+
+def _set_watches(watched: list[tuple[str, str]], zxid: int) -> Request:
+    request = Request(SET_WATCHES, None)
+    request.watched = watched
+    request.watched_zxid = zxid
+    request.size_bytes += sum(len(path) + 4 for path, _ in watched)
+    return request
 
 
 class _Call:
@@ -190,11 +202,7 @@ class ZooKeeperClient(ConnectionUser):
         connection = self._connection
         assert connection is not None
         self._ensemble.own(connection.session_id, self)
-        if self._watched:
-            request = Request(SET_WATCHES, None)
-            request.watched = list(self._watched)
-            request.watched_zxid = connection.last_zxid
-            connection.send(request)
+        self._set_watches(connection)
         outgoing, self._outgoing = self._outgoing, deque()
         for flight in outgoing:
             self._transmit(flight)
@@ -253,6 +261,21 @@ class ZooKeeperClient(ConnectionUser):
             cause = self._ensemble.timeline.add(self._env.now, self.name, "watch_fired", f"{path} {notice.kind}", cause)
         if self.on_watch is not None:
             self.on_watch(WatchEvent(path, notice.kind, cause))
+
+    def _set_watches(self, connection: ClientConnection) -> None:
+        """In batches, each counted from the zxid seen before the reconnect."""
+        zxid = connection.last_zxid
+        batch: list[tuple[str, str]] = []
+        size_bytes = 0
+        for watched in self._watched:
+            batch.append(watched)
+            size_bytes += len(watched[0]) + 4
+            if size_bytes >= SET_WATCHES_BYTES:
+                connection.send(_set_watches(batch, zxid))
+                batch = []
+                size_bytes = 0
+        if batch:
+            connection.send(_set_watches(batch, zxid))
 
     # Calls
 

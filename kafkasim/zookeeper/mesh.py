@@ -28,6 +28,7 @@ class _Line(SocketOwner):
         self.dialled: Socket | None = None
         self.waiting: Notification | None = None
         self.last: Notification | None = None
+        self._taken_in_at = 0.0
         self._dial_limit = Deadline(mesh.server.life, self._give_up)
 
     @property
@@ -104,8 +105,10 @@ class _Line(SocketOwner):
             self.dialled = None
 
     def socket_message(self, socket: Socket, message: Any) -> None:
-        """A notification."""
-        self.mesh.server.notified(message)
+        """A notification: through two threads to the one that waits for it, in order."""
+        server = self.mesh.server
+        self._taken_in_at = max(self._taken_in_at, server.scheduler.now + server.draw_notification_s())
+        server.life.plan(self._taken_in_at, server.notified, message)
 
     def socket_closed(self, socket: Socket) -> None:
         """The peer has died, or has dropped a dial of ours."""

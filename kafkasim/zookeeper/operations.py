@@ -2,6 +2,8 @@
 
 The operations of the Java client that Kafka uses, their outcomes, and the one-shot watch
 events.  Errors carry the names of ``KeeperException.Code`` without its underscores.
+
+Left out: ``sync``, which nobody here calls.
 """
 
 from __future__ import annotations

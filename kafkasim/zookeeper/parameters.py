@@ -54,6 +54,8 @@ class ZooKeeperParameters:
     """Where the doubling ends."""
     election_connect_s: float = 5.0
     """``cnxTimeout``: a dial on the election port gives up."""
+    notification_s: tuple[float, float] = (0.0005, 0.0015)
+    """From one election thread to the other's, besides the network: an exchange of votes takes 1 to 3 ms."""
     timer_late_s: tuple[float, float] = (0.0, 0.0002)
     """How late a thread wakes from a timed wait (timer slack, scheduling; assumed): it decides which of two
     notification timers that were started by the same message fires first."""

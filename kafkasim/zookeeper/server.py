@@ -75,6 +75,7 @@ class Server:
         self.clock = Clock(stream(f"zookeeper/server {server_id}/clock").uniform(0.0, 1e7))
         self._shutdowns = stream(f"zookeeper/server {server_id}/shutdown")
         self._timers = stream(f"zookeeper/server {server_id}/timers")
+        self._notifications = stream(f"zookeeper/server {server_id}/notifications")
         self._openings = stream(f"zookeeper/server {server_id}/leader opens")
         self._synchronisations = stream(f"zookeeper/server {server_id}/synchronisation")
         self._observer_delays = stream(f"zookeeper/server {server_id}/observer delay")
@@ -121,6 +122,10 @@ class Server:
     def draw_timer_lateness_s(self) -> float:
         """How late the election's thread wakes from its wait."""
         return self._timers.uniform(*self.parameters.timer_late_s)
+
+    def draw_notification_s(self) -> float:
+        """From a notification's arrival until the election's thread has it."""
+        return self._notifications.uniform(*self.parameters.notification_s)
 
     def draw_opening_s(self) -> float:
         """From being elected until the quorum port is open."""
