@@ -1,8 +1,8 @@
 """A leader: gathers a quorum, brings learners up to date, serves as long as a quorum is heard (Leader).
 
 Phases: DISCOVERY (a new epoch, agreed by a quorum), SYNCHRONIZATION (a quorum has what the
-leader has), BROADCAST, whose work is in ``broadcast.py``.  A standalone server is a leader without learners.  Observers are
-learners that nobody waits for.
+leader has), BROADCAST, whose work is in ``broadcast.py``.  A standalone server is a leader
+without learners.  Observers are learners that nobody waits for.
 """
 
 from __future__ import annotations
