@@ -77,7 +77,7 @@ def _racks(cluster: Cluster, topic: str) -> list[list[tuple[int, str]]]:
     """(broker, rack) of each replica of each partition, where it has a rack."""
     racks = {broker: cluster.brokers[broker].host.rack for broker in cluster.broker_ids}
     return [
-        [(broker, rack) for broker in cluster.assignment[tp.index] if (rack := racks[broker]) is not None]
+        [(broker, rack) for broker in cluster.assignment.get(tp.index, ()) if (rack := racks[broker]) is not None]
         for tp in cluster.topics.partitions(topic)
     ]
 
