@@ -42,9 +42,11 @@ class Facts:
         """Of topics that events create: with how many partitions."""
 
     def names(self, section: str) -> list[str]:
-        """The keys of a mapping of the file, wrong ones too."""
+        """The keys of a mapping of the file, wrong ones too; what is null counts as absent."""
         node, found = find(self.report.root, (section,))
-        return list(node.value) if found and isinstance(node.value, dict) else []
+        if not found or not isinstance(node.value, dict):
+            return []
+        return [name for name, child in node.value.items() if child.value is not None]
 
     def racks(self) -> list[str]:
         """Every rack that a broker or a server stands in, sorted."""
