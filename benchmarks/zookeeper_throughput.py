@@ -14,9 +14,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kafkasim.zookeeper.life import Life
-
 from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network
 from kafkasim.zookeeper.client_connection import ClientConnection, ConnectionUser

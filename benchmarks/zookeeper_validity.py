@@ -19,9 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from kafkasim.zookeeper.life import Life
-
 from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
 from kafkasim.kernel.streams import Stream
 from kafkasim.metrics.timeline import Timeline

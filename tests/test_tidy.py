@@ -57,7 +57,6 @@ LONG = {
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 540,
-    "zookeeper/leader.py": 450,
     "controller/controller.py": 450,
     "metrics/latency.py": 470,
     "metrics/ledger.py": 540,

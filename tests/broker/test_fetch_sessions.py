@@ -6,7 +6,7 @@ import pytest
 
 from kafkasim.broker.fetcher import FETCH_REQUEST_BASE_BYTES, FETCH_REQUEST_PARTITION_BYTES, FETCH_REQUEST_TOPIC_BYTES
 from kafkasim.broker.sessions import EVICTED, FetchSession, FetchSessionCache
-from kafkasim.protocol import FetchRequest
+from kafkasim.protocol import FetchRequestData
 from tests.broker.replication_world import Wire, World
 
 CONSUMER, FOLLOWER = -1, 3
@@ -100,10 +100,10 @@ def test_an_evicted_follower_is_told_once_and_fetches_on():
     assert held.cached
     # Long idle, as the cache sees it: the next one takes its slot.
     held.last_used_at = -1000.0
-    late, request = session(CONSUMER, 1), FetchRequest(0, CONSUMER, {}, [], 0.5, 1, 1000)
+    late, data = session(CONSUMER, 1), FetchRequestData(CONSUMER, {}, 0.5, 1, 1000)
     replicas._ready_at = world.env.now
-    replicas._keep(late, request)
-    assert late.cached and not request.sessionless and connection.session is EVICTED
+    replicas._keep(late, data)
+    assert late.cached and not data.sessionless and connection.session is EVICTED
     cache.remove(late)
     wire = Wire(world, 1)
     wire.produce(2.0, world.tps[0])
