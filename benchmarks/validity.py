@@ -1,4 +1,4 @@
-"""Predicted beside measured: a broker killed, and a broker stopped, over many seeds beside a real cluster's trials.
+"""Predicted beside measured: faults of a small cluster over many seeds beside a real cluster's trials.
 
     python benchmarks/validity.py [--seeds 30]        # prints the tables of docs/validity.md
 
@@ -21,11 +21,13 @@ from kafkasim.scenario import Scenario
 from kafkasim.simulation import simulate
 
 ROOT = Path(__file__).parents[1]
-REAL = ROOT / "tests" / "reference" / "kafka_real_broker_killed.csv"
-SCENARIO = ROOT / "scenarios" / "validation" / "broker-killed.yaml"
+REFERENCE, VALIDATION = ROOT / "tests" / "reference", ROOT / "scenarios" / "validation"
+REAL = REFERENCE / "kafka_real_broker_killed.csv"
+SCENARIO = VALIDATION / "broker-killed.yaml"
 KILL_S, ELECT_S = 20.0, 85.0
-STOPPED_REAL = ROOT / "tests" / "reference" / "kafka_real_controlled_shutdown.csv"
-STOPPED = ROOT / "scenarios" / "validation" / "controlled-shutdown.yaml"
+STOPPED_REAL = REFERENCE / "kafka_real_controlled_shutdown.csv"
+STOPPED = VALIDATION / "controlled-shutdown.yaml"
+OTHERS_REAL = REFERENCE / "kafka_real_other_faults.csv"
 STOP_S, STOP_ELECT_S, STOP_END_S = 20.0, 60.0, 80.0
 PACE_MS = 50.0
 LED = (0, 3)
@@ -73,6 +75,31 @@ def stop_trial(seed: int) -> dict[str, float]:
     return figures
 
 
+def other_trials(seed: int) -> dict[str, float]:
+    """A leader that is stopped for 8 s; ZooKeeper's leader killed; its quorum lost; a large fetch.min.bytes."""
+    stopped: dict[str, Any] = simulate(Scenario.load(VALIDATION / "leader-stopped.yaml"), seed).summary
+    elected: dict[str, Any] = simulate(Scenario.load(VALIDATION / "zookeeper-leader-killed.yaml"), seed).summary
+    quorum: dict[str, Any] = simulate(Scenario.load(VALIDATION / "zookeeper-quorum-lost.yaml"), seed).summary
+    fetched: dict[str, Any] = simulate(Scenario.load(VALIDATION / "fetch-min-bytes.yaml"), seed).summary
+    led = next(r["time_s"] for r in elected["timeline"] if r["event"] == "zookeeper_leader_elected")
+    waits = next(r for r in fetched["latency"] if r["kind"] == "end_to_end" and r["topic"] == "a")
+    return {
+        "leader stopped for 8 s: gap acks=all led": gap(stopped, "produce", "a", LED, STOP_S, 60.0),
+        "leader stopped for 8 s: gap acks=all followed": gap(stopped, "produce", "a", (1, 2, 4, 5), STOP_S, 60.0),
+        "leader stopped for 8 s: gap acks=1 followed": gap(stopped, "produce", "b", (1, 2, 4, 5), STOP_S, 60.0),
+        "ZooKeeper leader killed: new leader after": (led - STOP_S) * 1000,
+        "ZooKeeper leader killed: longest gap": longest(elected),
+        "ZooKeeper quorum lost for 30 s: longest gap": longest(quorum),
+        "fetch.min.bytes 10000: end to end p50": waits["p50_s"] * 1000,
+        "fetch.min.bytes 10000: end to end p99": waits["p99_s"] * 1000,
+    }
+
+
+def longest(summary: dict[str, Any]) -> float:
+    """The longest gap (ms) of any client."""
+    return max((row["duration_s"] * 1000 for row in summary["unavailability"]), default=0.0) + PACE_MS
+
+
 def gap(summary: dict[str, Any], kind: str, topic: str, partitions: tuple[int, ...], low: float, high: float) -> float:
     """The longest time (ms) without a completion on one of ``partitions`` that began in [low, high).
 
@@ -94,26 +121,40 @@ def rank(values: list[float], share: float) -> float:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def table(seeds: int, workers: int = 2, stopped: bool = False) -> list[dict[str, Any]]:
-    """All rows with their verdicts: of a broker that is killed, or (``stopped``) told to stop."""
+CELLS: dict[str, tuple[Any, Path, int | None]] = {
+    "killed": (trial, REAL, 1),
+    "stopped": (stop_trial, STOPPED_REAL, 2),
+    "others": (other_trials, OTHERS_REAL, None),
+}
+"""Of each cell: its trial, the real figures, and the most records that a real trial lost (None: not counted)."""
+
+
+def table(seeds: int, cell: str = "killed", workers: int = 2) -> list[dict[str, Any]]:
+    """All rows of a cell with their verdicts."""
+    one_trial, reference, most_lost = CELLS[cell]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        trials = list(pool.map(stop_trial if stopped else trial, range(1, seeds + 1)))
+        trials = list(pool.map(one_trial, range(1, seeds + 1)))
     rows: list[dict[str, Any]] = []
-    with (STOPPED_REAL if stopped else REAL).open(encoding="utf-8") as file:
+    with reference.open(encoding="utf-8") as file:
         for real in csv.DictReader(file):
             values = [one[real["row"]] for one in trials]
-            measured = float(real["real_median_ms"])
+            measured = float(real["real_median_ms"] or "nan")
             low, middle, high = rank(values, 0.1), median(values), rank(values, 0.9)
             verdict = "shown"
             if measured >= JUDGED_FROM_MS:
                 holds = abs(middle / measured - 1) <= 0.15 and low - 100 <= measured <= high + 100
                 verdict = "holds" if holds else "misses"
             rows.append(
-                {"row": real["row"], "real": [float(real[f"real_{n}_ms"]) for n in ("min", "median", "max")],
-                 "simulated": [low, middle, high], "ratio": middle / measured, "verdict": verdict}
+                {"row": real["row"], "real": [real[f"real_{n}_ms"] for n in ("min", "median", "max")],
+                 "simulated": [low, middle, high], "ratio": middle / measured if measured > 0.0 else None,
+                 "verdict": verdict}
             )  # fmt: skip
-    rows.append({"row": "lost records a trial", "real": [0, 0, 2 if stopped else 1], "verdict": "shown", "ratio": None,
-                 "simulated": [rank([t["lost"] for t in trials], q) for q in (0.1, 0.5, 0.9)]})  # fmt: skip
+    if most_lost is not None:
+        lost = [rank([one["lost"] for one in trials], share) for share in (0.1, 0.5, 0.9)]
+        rows.append(
+            {"row": "lost records a trial", "real": ["0", "0", str(most_lost)], "simulated": lost, "ratio": None,
+             "verdict": "shown"}
+        )  # fmt: skip
     return rows
 
 
@@ -124,7 +165,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        real = " / ".join(f"{value:.0f}" for value in row["real"])
+        real = " / ".join(value or "–" for value in row["real"])
         simulated = " / ".join(f"{value:.0f}" for value in row["simulated"])
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
         lines.append(f"| {row['row']} | {real} | {simulated} | {ratio} | {row['verdict']} |")
@@ -134,12 +175,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--stopped", action="store_true", help="only the broker that is told to stop")
-    arguments = parser.parse_args()
-    if not arguments.stopped:
-        print(markdown(table(arguments.seeds)))
-        print()
-    print(markdown(table(arguments.seeds, stopped=True)))
+    parser.add_argument("--cell", choices=CELLS, help="only this table")
+    options = parser.parse_args()
+    for cell in [options.cell] if options.cell else CELLS:
+        print(f"{cell}\n\n{markdown(table(options.seeds, cell))}\n")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
 from kafkasim.zookeeper.client import ZooKeeperClient
 from kafkasim.zookeeper.client_connection import ClientConnection, ConnectionUser
+from kafkasim.zookeeper.election import FOLLOWING, LEADING
 from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.operations import Create, GetData, SetData
 from kafkasim.zookeeper.packets import READ, WRITE, ConnectRequest, ConnectResponse, Reply, Request, WatchNotice
@@ -40,6 +41,7 @@ LOOPBACK_S = 30e-6
 POLL_S = 0.010
 PACE_S = 0.005
 TRIALS, LATENCY_SEEDS = 4, 5
+FROZEN_S = 40.0
 SILENT_S = {4: (0.07, 1.29), 10: (0.04, 2.29)}
 """How long the measured clients had been silent when they died, by their timeout: all died before their first ping."""
 Figures = dict[str, float]
@@ -174,6 +176,34 @@ def leader_killed(seed: int) -> Figures:
         "leader killed: first error of a client": client.error_at - killed_at,
         "leader killed: a client writes again": back_at - killed_at,
         "leader killed: the old one serves again": bench.wait(lambda: bench.ensemble.is_serving(victim)) - started_at,
+    }
+
+
+def leader_frozen(seed: int) -> Figures:
+    """SIGSTOP under the same write traffic; it is continued long after the others have a leader."""
+    bench = Bench(seed)
+    client = JavaClient(bench, "java")
+    bench.env.run(until=5.0 + bench.draws.uniform(0.0, 4.0))
+    victim, frozen_at = bench.leader(), bench.env.now
+    bench.ensemble.freeze(victim, frozen_at + FROZEN_S, 0)
+    client.since = frozen_at
+    probers = [NewSessions(bench, server.id) for server in bench.ensemble.servers() if server.id != victim]
+    led_at = bench.poll(lambda: bench.ensemble.leader_id() not in (None, victim))
+    bench.wait(lambda: any(prober.done_at for prober in probers))
+    wrote_at = min(prober.done_at for prober in probers if prober.done_at)
+    back_at = bench.wait(lambda: client.back_at)
+    thawed_at = frozen_at + FROZEN_S
+    bench.env.run(until=thawed_at)
+    server = bench.ensemble.server(victim)
+    resigned_at = bench.wait(lambda: server.state != LEADING)
+    follows_at = bench.wait(lambda: server.state == FOLLOWING and server.serving)
+    return {
+        "leader thawed: it leads no more": resigned_at - thawed_at,
+        "leader thawed: it follows": follows_at - thawed_at,
+        "leader frozen: a leader serves": led_at - frozen_at,
+        "leader frozen: first write of a new session": wrote_at - frozen_at,
+        "leader frozen: first error of a client": client.error_at - frozen_at,
+        "leader frozen: a client writes again": back_at - frozen_at,
     }
 
 
@@ -326,7 +356,7 @@ def trials(seed: int) -> list[Figures]:
     """All figures of one seed (s): several trials of each kind, as the real ones were; latencies hardly vary."""
     found = [leader_killed(TRIALS * seed + n) for n in range(TRIALS)]
     found += [expiry(TRIALS * seed + n) for n in range(TRIALS)]
-    found += [follower_killed(seed), quorum_lost(seed)]
+    found += [leader_frozen(seed), follower_killed(seed), quorum_lost(seed)]
     return [*found, latency(seed)] if seed <= LATENCY_SEEDS else found
 
 

@@ -13,7 +13,7 @@ KNOWN_MISSES = {
 
 
 def test_two_seeds_lie_where_real_trials_lie():
-    rows = {row["row"]: row for row in validity.table(2, stopped=True)}
+    rows = {row["row"]: row for row in validity.table(2, "stopped")}
     for name, row in rows.items():
         _, _, high = row["real"]
         assert all(value <= high + 500 for value in row["simulated"]), name
@@ -22,7 +22,7 @@ def test_two_seeds_lie_where_real_trials_lie():
 
 @pytest.mark.full
 def test_thirty_seeds_hold():
-    rows = validity.table(30, stopped=True)
+    rows = validity.table(30, "stopped")
     missed = {row["row"] for row in rows if row["verdict"] == "misses"}
     assert missed <= KNOWN_MISSES
     # what the fetch back-off costs, and no more: nobody waits for the broker's return
