@@ -7,7 +7,6 @@ A handler takes ``service_s``; a fetch waits for data until its time-out.  ``com
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
 
 from kafkasim.broker.group_coordinator import GroupCoordinator
@@ -43,6 +42,13 @@ from kafkasim.protocol import (
     Request,
     TopicPartition,
 )
+
+
+def _copied(data: FetchRequestData) -> FetchRequestData:
+    """What a session's object carried at that moment (``copy.copy`` cannot make compiled objects)."""
+    copied = FetchRequestData(data.replica_id, data.session, data.max_wait_s, data.min_bytes, data.max_bytes)
+    copied.name(data.changed, data.forgotten)
+    return copied
 
 
 class Recorder(ClientMonitor):
@@ -189,7 +195,7 @@ class Broker(Server):
             handler(request, self.respond)
             return
         if request.api == FETCH:
-            self.fetches.append((self.cluster.scheduler.now, copy(request.fetch)))
+            self.fetches.append((self.cluster.scheduler.now, _copied(request.fetch)))
             self._fetch(request)
             return
         request.response_bytes = 100
