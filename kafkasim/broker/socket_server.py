@@ -88,8 +88,8 @@ class SocketServer(Server):
     def receive(self, request: Request) -> None:
         """A request has passed the interface: read it, or leave it in the socket."""
         now = self._scheduler.now
-        if now < self.life.stopped_until:
-            self._scheduler.call_at(self.life.stopped_until, self._receive_late, request)
+        life = self.life
+        if life.stopped_until > 0.0 and life.holds(self._receive_late, request):
             return
         request.received_at = now
         connection = request.connection

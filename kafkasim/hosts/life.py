@@ -10,6 +10,7 @@ Approximation: the sockets' buffers of a stopped process are not bounded.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -24,6 +25,8 @@ class Life:
         self.scheduler = scheduler
         self.generation: int = 0
         self.stopped_until: float = 0.0
+        self._held: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._resuming: bool = False
 
     @property
     def now(self) -> float:
@@ -42,18 +45,32 @@ class Life:
         """The process is gone, and all it had planned."""
         self.generation += 1
         self.stopped_until = 0.0
+        self._held.clear()
 
     def stop(self, until: float) -> None:
         """Do nothing before ``until`` (s)."""
         if until > self.stopped_until:
             self.stopped_until = until
+            self.scheduler.call_at(until, self._resume, self.generation)
 
     def holds(self, function: Callable[[Any], None], argument: Any) -> bool:
-        """Whether the process is stopped: then ``function(argument)`` is called when it goes on."""
-        if self.scheduler.now >= self.stopped_until:
+        """Whether the process is stopped: then ``function(argument)`` is called when it goes on, in its turn."""
+        if self._resuming or (self.scheduler.now >= self.stopped_until and not self._held):
             return False
-        self.scheduler.call_at(self.stopped_until, function, argument)
+        self._held.append((function, argument))
         return True
+
+    def _resume(self, generation: int) -> None:
+        """The process goes on, unless it was stopped for longer, or killed, meanwhile."""
+        if generation != self.generation or self.scheduler.now < self.stopped_until:
+            return
+        self._resuming = True
+        try:
+            while self._held:
+                function, argument = self._held.popleft()
+                function(argument)
+        finally:
+            self._resuming = False
 
     def _fire(self, planned: tuple[int, Callable[[Any], None], Any]) -> None:
         generation, function, argument = planned

@@ -132,6 +132,7 @@ class _Caller(SocketOwner):
     def socket_message(self, socket: Socket, message: Any) -> None:
         """The dialler's id."""
         assert isinstance(message, Hello)
+        self.mesh.callers.pop(socket, None)
         if not self.mesh.server.running:
             socket.close()
             return
@@ -145,6 +146,7 @@ class _Caller(SocketOwner):
 
     def socket_closed(self, socket: Socket) -> None:
         """It did not stay."""
+        self.mesh.callers.pop(socket, None)
 
 
 class ElectionMesh(Listener):
@@ -152,6 +154,8 @@ class ElectionMesh(Listener):
 
     def __init__(self, server: Server, peers: list[int]) -> None:
         self.server = server
+        self.callers: dict[Socket, None] = {}
+        """Who has dialled and not said yet who it is."""
         self.lines: dict[int, _Line] = {peer: _Line(self, peer) for peer in peers}
         self._voters = [line for line in self.lines.values() if line.peer <= server.ensemble.size]
 
@@ -161,6 +165,7 @@ class ElectionMesh(Listener):
 
     def accept(self, socket: Socket) -> SocketOwner:
         """A peer has dialled."""
+        self.callers[socket] = None
         return _Caller(self)
 
     def broadcast(self, vote: Vote, state: str) -> None:
@@ -200,5 +205,8 @@ class ElectionMesh(Listener):
 
     def die(self) -> None:
         """The process has died: its connections are reset."""
+        for socket in list(self.callers):
+            socket.close()
+        self.callers.clear()
         for line in self.lines.values():
             line.reset()

@@ -6,7 +6,7 @@ from typing import Any
 
 from kafkasim.hosts.host import Disk, Host
 from kafkasim.kernel import Environment, Streams
-from kafkasim.network import Network
+from kafkasim.network import LinkFault, Network
 from kafkasim.zookeeper.client import ZooKeeperClient
 from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.operations import Operation, Outcome
@@ -45,6 +45,7 @@ class Laboratory:
         self.env = Environment()
         self.streams = Streams(seed)
         self.network = Network(self.env.scheduler, self.streams, same_rack=(latency_s, 0.0))
+        self.cuts: dict[int, LinkFault] = {}
         self.fsync_s = fsync_s
         self.fsync_p99_s = fsync_s if fsync_p99_s is None else fsync_p99_s
         self.timeline = Rows()

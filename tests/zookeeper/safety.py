@@ -12,6 +12,7 @@ from typing import Any
 
 from kafkasim.kernel import Streams
 from kafkasim.kernel.streams import Stream
+from kafkasim.network import LinkFault
 from kafkasim.zookeeper.client import EXPIRED
 from kafkasim.zookeeper.leader import Leader
 from kafkasim.zookeeper.operations import Create, GetData, Outcome, SetData, WatchEvent
@@ -206,8 +207,36 @@ def all_lose_power(lab: Laboratory, number: int, breaks: bool) -> None:
             lab.ensemble.start(server.id, 0)
 
 
-FAULTS: list[Fault] = [kill, cut_power]
-"""What a schedule draws from: a freeze or a partition is another function here."""
+def freeze(lab: Laboratory, number: int, breaks: bool) -> None:
+    """The process stops; it goes on by itself, whether it has been deposed or not."""
+    if breaks:
+        lab.ensemble.freeze(number, lab.env.now + FROZEN_S, 0)
+
+
+def cut_off(lab: Laboratory, number: int, breaks: bool) -> None:
+    """Nothing gets through between the machine and all others."""
+    _cut(lab, number, breaks, True)
+
+
+def cut_one_way(lab: Laboratory, number: int, breaks: bool) -> None:
+    """What the machine sends vanishes; it hears the others."""
+    _cut(lab, number, breaks, False)
+
+
+def _cut(lab: Laboratory, number: int, breaks: bool, both_ways: bool) -> None:
+    cuts = lab.cuts
+    if breaks:
+        cuts[number] = LinkFault([lab.ensemble.server(number).host], None, both_ways, True)
+        lab.network.begin(cuts[number])
+    else:
+        lab.network.end(cuts.pop(number))
+
+
+FROZEN_S = 3.5
+SETTLE_S = 8.0
+"""After a cut TCP sends again when its doubled time-out ends, and only then is everybody up to date."""
+FAULTS: list[Fault] = [kill, cut_power, freeze, cut_off, cut_one_way]
+"""What a schedule draws from."""
 
 
 def run(
@@ -235,7 +264,7 @@ def run(
         if lab.env.now > mended + 20.0:
             raise Broken("not all servers serve, although all run")
         _step(lab, checker, lab.env.now + 0.5)
-    _step(lab, checker, lab.env.now + 2.0)
+    _step(lab, checker, lab.env.now + SETTLE_S)
     for name, acknowledged in load.acknowledged.items():
         for server in lab.ensemble.servers():
             if not acknowledged - 1 <= server.tree.nodes[f"/{name}"].data <= load.written[name]:
