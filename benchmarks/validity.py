@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 from concurrent.futures import ProcessPoolExecutor
+from math import isnan
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -145,14 +146,14 @@ def table(seeds: int, cell: str = "killed", workers: int = 2) -> list[dict[str, 
                 holds = abs(middle / measured - 1) <= 0.15 and low - 100 <= measured <= high + 100
                 verdict = "holds" if holds else "misses"
             rows.append(
-                {"row": real["row"], "real": [real[f"real_{n}_ms"] for n in ("min", "median", "max")],
+                {"row": real["row"], "real": [float(real[f"real_{n}_ms"] or "nan") for n in ("min", "median", "max")],
                  "simulated": [low, middle, high], "ratio": middle / measured if measured > 0.0 else None,
                  "verdict": verdict}
             )  # fmt: skip
     if most_lost is not None:
         lost = [rank([one["lost"] for one in trials], share) for share in (0.1, 0.5, 0.9)]
         rows.append(
-            {"row": "lost records a trial", "real": ["0", "0", str(most_lost)], "simulated": lost, "ratio": None,
+            {"row": "lost records a trial", "real": [0.0, 0.0, float(most_lost)], "simulated": lost, "ratio": None,
              "verdict": "shown"}
         )  # fmt: skip
     return rows
@@ -165,7 +166,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        real = " / ".join(value or "–" for value in row["real"])
+        real = " / ".join("–" if isnan(value) else f"{value:.0f}" for value in row["real"])
         simulated = " / ".join(f"{value:.0f}" for value in row["simulated"])
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
         lines.append(f"| {row['row']} | {real} | {simulated} | {ratio} | {row['verdict']} |")
