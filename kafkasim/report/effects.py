@@ -24,6 +24,8 @@ CHANGE: Final = re.compile(
 MANY: Final = re.compile(r"^(?P<topic>[\w.-]+): (?P<count>\d+) partitions")
 SHOWN: Final = 6
 """Partitions named one by one."""
+LINK_FAULTS = ("partition", "latency", "loss")
+"""Events between two ends: no process is theirs."""
 QUIET: Final = frozenset(
     ("fault", "over", "watch_fired", "follower_applied", "leader_applied", "first_acknowledgement", "first_delivery")
 )
@@ -100,7 +102,8 @@ class Effects:
         return told
 
     def _is_own(self, moment: Moment, number: int) -> bool:
-        return self.fault.target.startswith("broker") and (number == 1 or self.fault.target in moment.detail)
+        one = self.fault.target.startswith("broker") and self.fault.event not in LINK_FAULTS
+        return one and (number == 1 or self.fault.target in moment.detail)
 
     def _deletions(self, moments: list[Moment]) -> list[Told]:
         paths = [moment.detail for moment in moments if moment.detail]
