@@ -43,6 +43,7 @@ class Link:
         self.disturbed: bool = False
         self.cuts: int = 0
         self.extra_latency_s: float = 0.0
+        self.latencies_s: list[float] = []
         self.jitters_s: list[float] = []
         self.losses: list[float] = []
         self.back: Link = self

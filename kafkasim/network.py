@@ -309,10 +309,10 @@ class Network:
         # It stays disturbed when the fault has ended: what waits is sent by the slow way, machines may have booted.
         link.disturbed = True
         link.back.disturbed = True
-        sign = 1 if begins else -1
         if fault.cuts:
-            link.cuts += sign
-        link.extra_latency_s = max(link.extra_latency_s + sign * fault.latency_s, 0.0)
+            link.cuts += 1 if begins else -1
+        _toggle(link.latencies_s, fault.latency_s, begins)
+        link.extra_latency_s = sum(link.latencies_s, 0.0)  # of what acts now, so that an end leaves no rounding
         _toggle(link.jitters_s, fault.jitter_s, begins)
         _toggle(link.losses, fault.loss, begins)
 

@@ -280,7 +280,6 @@ class Broker:
     def lose_power(self, cause: int) -> None:
         """The machine is gone: nobody is told, and what was not flushed is lost."""
         now = self.env.now
-        self.host.power_off(now)
         self.crash(cause)
         for partition in self.replicas.partitions.values():
             removed = partition.log.lose_unflushed(self.host.disk.written_back_at(now))

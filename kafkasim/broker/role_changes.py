@@ -31,6 +31,8 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request, TopicPartition
 
 _RESPONSE_BYTES = 40
+_Planned = tuple[int, Request, Callable[[Request, float], None]]
+"""What waits for the lock: the process's generation, the request, and how it is answered."""
 MANY_REPLICAS = 1000
 """A broker with more replicas tells the timeline of what one cause did to many as one row."""
 
@@ -217,18 +219,24 @@ class RoleChanges:
 
     def stop_replica(self, request: Request, respond: Callable[[Request, float], None]) -> float:
         """Stop replicas, behind whatever holds the replica-state lock; returns how long the handler is held (s)."""
+        return self._behind_lock(request, respond, self._stop)
+
+    def _behind_lock(
+        self, request: Request, respond: Callable[[Request, float], None], apply: Callable[[_Planned], None]
+    ) -> float:
+        """Refuse a stale request, else ``apply`` it when the replica-state lock is free; returns the wait (s)."""
         now = self._life.now
-        body: StopReplicaBody = request.body
+        body: StopReplicaBody | UpdateMetadataBody = request.body
         request.response_bytes = _RESPONSE_BYTES
         request.error = self._check(body.broker_epoch, body.controller_epoch)
         if request.error != NONE:
             respond(request, now)
             return 0.0
         at = max(now, self._lock_free_at)
-        self._life.plan(at, self._stop, (self.generation, request, respond))
+        self._life.plan(at, apply, (self.generation, request, respond))
         return at - now
 
-    def _stop(self, planned: tuple[int, Request, Callable[[Request, float], None]]) -> None:
+    def _stop(self, planned: _Planned) -> None:
         generation, request, respond = planned
         if generation != self.generation:
             return
@@ -257,18 +265,9 @@ class RoleChanges:
 
     def update_metadata(self, request: Request, respond: Callable[[Request, float], None]) -> float:
         """Take over metadata, behind whatever holds the replica-state lock."""
-        now = self._life.now
-        body: UpdateMetadataBody = request.body
-        request.response_bytes = _RESPONSE_BYTES
-        request.error = self._check(body.broker_epoch, body.controller_epoch)
-        if request.error != NONE:
-            respond(request, now)
-            return 0.0
-        at = max(now, self._lock_free_at)
-        self._life.call_at(at, self._learn, (self.generation, request, respond))
-        return at - now
+        return self._behind_lock(request, respond, self._learn)
 
-    def _learn(self, planned: tuple[int, Request, Callable[[Request, float], None]]) -> None:
+    def _learn(self, planned: _Planned) -> None:
         generation, request, respond = planned
         if generation != self.generation:
             return

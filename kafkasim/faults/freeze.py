@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults.crash import serves
-from kafkasim.faults.targets import Process, is_up
+from kafkasim.faults.targets import Process
 
 
 class Freeze:
@@ -19,12 +19,15 @@ class Freeze:
         self._process = process
         self._cause = cause
         self._until = cluster.env.now + for_s
+        # Planned before the process's own going on, so that the row comes before what it explains.
+        cluster.env.call_at(self._until, self._resume)
         if process.kind == "broker":
+            self._life = cluster.brokers[process.number].life
             cluster.brokers[process.number].freeze(self._until, cause)
         else:
+            self._life = cluster.ensemble.server(process.number).life
             cluster.ensemble.freeze(process.number, self._until, cause)
-        # Planned after all that waits for the same moment: the row comes behind what it explains only in the list.
-        cluster.env.call_at(self._until, self._resume)
+        self._generation = self._life.generation
 
     def undone(self) -> bool:
         """The process runs again, and serves."""
@@ -32,8 +35,8 @@ class Freeze:
 
     def _resume(self, _: None) -> None:
         cluster = self._cluster
-        if not is_up(cluster, self._process):
-            return
+        if self._life.generation != self._generation or self._life.stopped_until > self._until:
+            return  # killed meanwhile (another process may be up), or stopped for longer by another event
         cluster.timeline.add(cluster.env.now, self.actor, "resumed", "", self._cause)
         if self._process.kind == "broker":
             cluster.brokers[self._process.number].thaw(self._cause)

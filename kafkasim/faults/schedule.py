@@ -105,7 +105,10 @@ class EventSchedule:
             role = "" if str(target) == name else f" ({target})"
             span = f" for {spec.for_s:g} s" if spec.verb == "freeze" else ""
             row = self._note(name, "fault", f"{spec.verb}{span}{role}")
-            self._add(spec, row, self._fault(spec, process, row))
+            try:
+                self._add(spec, row, self._fault(spec, process, row))
+            except NoEffect as reason:
+                self._note(name, "fault", f"{spec.verb} without effect: {reason}")
 
     def _fault(self, spec: EventSpec, process: targets.Process, row: int) -> Fault:
         if spec.verb == "crash":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults.fault import NoEffect
+from kafkasim.hosts.host import Host
 from kafkasim.kernel.streams import Stream
 from kafkasim.scenario.targets import TargetSpec
 
@@ -33,6 +34,19 @@ def is_stopping(cluster: Cluster, process: Process) -> bool:
     return process.kind == "broker" and cluster.brokers[process.number].stopping
 
 
+def host_of(cluster: Cluster, process: Process) -> Host:
+    """The machine that a process runs on."""
+    if process.kind == "broker":
+        return cluster.brokers[process.number].host
+    return cluster.ensemble.server(process.number).host
+
+
+def everywhere(cluster: Cluster) -> list[Process]:
+    """All brokers and servers."""
+    servers = [Process("zookeeper", server.id) for server in cluster.ensemble.servers()]
+    return [*(Process("broker", number) for number in cluster.broker_ids), *servers]
+
+
 def find(cluster: Cluster, target: TargetSpec, draws: Stream) -> list[Process]:
     """The processes that ``target`` names now; :class:`NoEffect` if the role is vacant."""
     if target.kind == "rack":
@@ -42,9 +56,7 @@ def find(cluster: Cluster, target: TargetSpec, draws: Stream) -> list[Process]:
 
 def in_rack(cluster: Cluster, rack: str) -> list[Process]:
     """The brokers and servers that stand in a rack."""
-    found = [Process("broker", number) for number in cluster.broker_ids if cluster.brokers[number].host.rack == rack]
-    servers = cluster.ensemble.servers()
-    return [*found, *(Process("zookeeper", server.id) for server in servers if server.host.rack == rack)]
+    return [process for process in everywhere(cluster) if host_of(cluster, process).rack == rack]
 
 
 def _one(cluster: Cluster, target: TargetSpec, draws: Stream) -> Process:

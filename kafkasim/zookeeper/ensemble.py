@@ -210,7 +210,6 @@ class Ensemble:
 
     def lose_power(self, server_id: int, cause: int) -> None:
         """A server's machine is gone: nobody is told, what was not flushed is lost."""
-        self.server(server_id).host.power_off(self.env.now)
         self.crash(server_id, cause, power_lost=True)
 
     def crash(self, server_id: int, cause: int, power_lost: bool = False) -> None:

@@ -83,3 +83,16 @@ def test_a_killed_process_that_was_stopped_stays_dead():
     assert not both.of("resumed")
     assert len(both.of("starting")) == 1 and both.ledger["acknowledged_lost"] == 0
     assert all(event["over_s"] is not None for event in both.summary["events"])
+
+
+def test_a_process_that_was_started_meanwhile_does_not_resume():
+    both = run("{at: 20s, freeze: broker 1, for: 30s}", "{at: 22s, crash: broker 1, for: 20s}", duration=90)
+    assert both.at("registered", "broker epoch", "broker 1") < 50.0
+    assert not both.of("resumed")
+
+
+def test_a_process_that_is_stopped_for_longer_resumes_once():
+    longer = run("{at: 20s, freeze: broker 1, for: 4s}", "{at: 22s, freeze: broker 1, for: 6s}")
+    assert longer.at("resumed") == 28.0
+    (outage,) = longer.outages("produce", 0)
+    assert 27.9 < outage["until_s"] < 28.1

@@ -35,3 +35,16 @@ def test_a_zookeeper_server_without_power_is_missed_by_nobody_but_its_clients():
     lost = run("{at: 20s, power_loss: zookeeper 3, for: 30s}", duration=90)
     assert not lost.of("session_expired") and not lost.outages("produce")
     assert lost.event()["over_s"] is not None
+
+
+def test_all_processes_of_a_machine_go_with_it():
+    shared = ("hosts={one: {cores: 4}}", "cluster.zookeeper.host=one", "cluster.brokers.overrides={1: {host: one}}")
+    lost = run("{at: 20s, power_loss: broker 1, for: 20s}", duration=90, sets=shared)
+    assert {row.actor for row in lost.of("starting")} == {"broker 1", "zookeeper 1", "zookeeper 2", "zookeeper 3"}
+    assert lost.ledger["acknowledged_lost"] == 0 and lost.event()["over_s"] is not None
+
+
+def test_a_machine_that_clients_share_cannot_lose_its_power():
+    shared = ("hosts={one: {cores: 4}}", "producers.shop.host=one", "cluster.brokers.overrides={1: {host: one}}")
+    lost = run("{at: 20s, power_loss: broker 1, for: 20s}", sets=shared)
+    assert lost.of("fault", "without effect: clients run") and not lost.of("starting")
