@@ -50,7 +50,6 @@ LINES = 400
 LONG = {
     "broker/broker.py": 490,
     "broker/fetcher.py": 415,
-    "broker/replica_manager.py": 810,
     "clients/accumulator.py": 410,
     "clients/consumer.py": 420,
     "clients/membership.py": 415,

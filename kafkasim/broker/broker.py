@@ -117,7 +117,7 @@ class Broker:
         self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
         self.replicas = self._make_replicas()
         self.server = self._make_server()
-        self.replicas.server = self.server
+        self.replicas.serve(self.server)
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
         self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory)
@@ -240,7 +240,7 @@ class Broker:
     ) -> None:
         """Roles and metadata of the settled start, once every broker's server exists."""
         self.metadata.settle(states, live, controller_id)
-        self.replicas.live = live
+        self.replicas.know_live(live)
         for state in mine:
             if state.leader == self.id:
                 self.roles.lead(state, 0, settled=True)
@@ -332,7 +332,7 @@ class Broker:
         self.controller.crash()
         self.producer_ids.close()
         self.metadata.clear()
-        self.replicas.live = None
+        self.replicas.know_live(None)
         for partition in self.replicas.partitions.values():
             self._forget_role(partition)
 

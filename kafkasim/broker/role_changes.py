@@ -272,5 +272,5 @@ class RoleChanges:
         if generation != self.generation:
             return
         self._metadata.update(request.body)
-        self._replicas.live = self._metadata.live
+        self._replicas.know_live(self._metadata.live)
         respond(request, self._life.now)

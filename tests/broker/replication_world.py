@@ -101,7 +101,7 @@ class Node:
             world.env.scheduler, self.machine, 3, 8, 20e-6, 10e-6, 10e-6,
             self.replicas.service, self.replicas.handle, self.replicas.close_session,
         )  # fmt: skip
-        self.replicas.server = self.server
+        self.replicas.serve(self.server)
         self.server.serve()
         self.fetchers = {}
         self.world = world

@@ -99,7 +99,7 @@ def test_a_dead_follower_holds_the_high_watermark_until_it_leaves_the_isr():
     for state in leader.followers:
         if state.broker_id == 3:
             state.last_caught_up = -1e9
-    world.nodes[1].replicas.live = frozenset((1, 2))
+    world.nodes[1].replicas.know_live(frozenset((1, 2)))
     world.nodes[1].replicas.advance(leader, world.env.now)
     assert leader.high_watermark == 10
     world.env.run(until=5.1)
@@ -112,7 +112,7 @@ def test_the_gate_of_3_7_freezes_the_high_watermark_below_min_isr():
         tp = world.tps[0]
         leader = world.nodes[1].partition(tp)
         leader.become_leader(1, 1, (1, 2, 3), (1,), 0.9)
-        world.nodes[1].replicas.live = frozenset((1,))  # dead followers outside the ISR hold nothing (3.6)
+        world.nodes[1].replicas.know_live(frozenset((1,)))  # dead followers outside the ISR hold nothing (3.6)
         wire = Wire(world, 1)
         all_ = wire.produce(1.0, tp)
         one = wire.produce(1.1, tp, acks=1)

@@ -301,7 +301,7 @@ def test_switches_of_the_broker(line):
     settings = broker._fetcher_settings
     assert settings.syncs_rolls is not since(line, 3, 7)
     assert settings.syncs_cut_epochs is not since(line, 3, 8)
-    assert len(broker.replicas.session_cache._shards) == (8 if since(line, 3, 8) else 1)
+    assert len(broker.replicas._replicas.session_cache._shards) == (8 if since(line, 3, 8) else 1)
 
 
 @pytest.mark.parametrize("line", LINES)
