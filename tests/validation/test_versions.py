@@ -294,8 +294,8 @@ def test_range_assigns_within_racks_since_3_5(line):
 def test_switches_of_the_broker(line):
     """What they do: tests/broker (leader hints, high watermark)."""
     broker = Simulation(scenario(line), 1).cluster.brokers[1]
-    assert broker.replicas.hints is since(line, 3, 7)
-    assert broker.replicas.filters_dead_replicas is since(line, 3, 6)
+    assert broker.replicas._replicas.hints is since(line, 3, 7)
+    assert broker.replicas._replicas.filters_dead_replicas is since(line, 3, 6)
     assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
     assert (broker.replicas.disk is None) is since(line, 3, 7)
     settings = broker._fetcher_settings
@@ -310,7 +310,7 @@ def test_a_follower_joins_the_isr_only_from_a_live_broker_since_3_3(line):
     broker = Simulation(scenario(line), 1).cluster.brokers[1]
     partition = next(p for p in broker.replicas.partitions.values() if p.tp.topic == "t")
     partition.commit_isr((1, 2), 1)
-    broker.replicas.live = frozenset((1, 2))
+    broker.replicas.know_live(frozenset((1, 2)))
     fetch = FetchPartition(partition.tp)
     fetch.fetch_offset = partition.log.log_end_offset
     fetch.current_leader_epoch = partition.leader_epoch
