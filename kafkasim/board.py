@@ -26,6 +26,10 @@ class Board:
         self.not_whole: int = 0
         self.under_replicated: int = 0
         self.changed: dict[int, None] = {}
+        # Partitions that have lost records with a machine's power: their logs need not agree.
+        self.torn: dict[int, None] = {}
+        # Offsets on which replicas differed, of what has been folded away since.
+        self.diverged: dict[int, int] = {}
         self.written: dict[int, None] = {}
         self._not_whole: list[bool] = [False] * count
         self._under_replicated: list[bool] = [False] * count

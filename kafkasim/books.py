@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafkasim.broker.partition import Partition
+from kafkasim.divergence import differing
 from kafkasim.protocol import TopicPartition
 from kafkasim.waiting import time_at
 
@@ -122,9 +123,10 @@ class Books:
     def diverged(self, topic: str | None, partition: int | None) -> int:
         """Offsets on which two replicas differ below both log ends."""
         total = 0
+        folded = self._cluster.board.diverged
         for tp in self._cluster.topics.all():
             if (topic is None or tp.topic == topic) and (partition is None or tp.partition == partition):
-                total += _diverged(self._cluster.board.replicas[tp.index])
+                total += folded.get(tp.index, 0) + _diverged(self._cluster.board.replicas[tp.index])
         return total
 
     def count_streams(self, term: str, topic: str | None, partition: int | None, client: str | None) -> int | None:
@@ -147,9 +149,5 @@ def _diverged(replicas: list[Partition]) -> int:
     total = 0
     for i, one in enumerate(replicas):
         for other in replicas[i + 1 :]:
-            end = min(one.log.log_end_offset, other.log.log_end_offset)
-            mine = {batch.base_offset: batch for batch in one.log.batches if batch.base_offset < end}
-            for batch in other.log.batches:
-                if batch.base_offset < end and mine.get(batch.base_offset) is not batch:
-                    total += min(batch.count, end - batch.base_offset)
+            total += differing(one.log.batches, other.log.batches)
     return total

@@ -14,6 +14,7 @@ from kafkasim.board import Board
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
+from kafkasim.divergence import differing
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
@@ -177,6 +178,7 @@ class BrokerCollector(BrokerMonitor):
 
     def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
         """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
+        self.board.torn[partition.tp.index] = None
         if not partition.internal:
             self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
 
@@ -219,10 +221,17 @@ class BrokerCollector(BrokerMonitor):
             # Below every replica's own high watermark all logs agree; above it a dead one's tail may differ.
             if replica.high_watermark < cut:
                 cut = replica.high_watermark
+            # Up to 0.10.2 a started follower is cut to the high watermark of its last checkpoint.
+            if not replica.keeps_epochs and replica.checkpointed_high_watermark < cut:
+                cut = replica.checkpointed_high_watermark
         if cut <= partition.log.trimmed_offset:
             return
+        cut = partition.log.whole_below(cut)
+        if any(replica.log.whole_below(cut) != cut for replica in replicas):
+            return  # logs that have diverged: their batches end at other offsets here
         starts = self._waiting.late_starts(tp)
-        for batch in partition.log.trim(cut):
+        folded = partition.log.trim(cut)
+        for batch in folded:
             if batch.stream >= 0:
                 stream = self._ledger.streams[batch.stream]
                 stream.settle(batch.first, batch.first + batch.count)
@@ -234,7 +243,9 @@ class BrokerCollector(BrokerMonitor):
         trimmed = partition.log.trimmed_offset
         for replica in replicas:
             if replica is not partition:
-                replica.log.trim(trimmed)
+                others = replica.log.trim(trimmed)
+                if not replica.keeps_epochs or tp.index in self.board.torn:
+                    self.board.diverged[tp.index] = self.board.diverged.get(tp.index, 0) + differing(folded, others)
                 if replica.log.trimmed_offset != trimmed:
                     raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
 
@@ -277,7 +288,7 @@ def _holds(replica: Partition, batch: RecordBatch) -> bool:
     log = replica.log
     if batch.base_offset >= log.log_end_offset:
         return False
-    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)] is batch
+    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)].agrees(batch)
 
 
 def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:

@@ -135,7 +135,7 @@ class MetadataBody:
 class MetadataReply:
     """The answering broker's own view: live brokers, and (leader, leader epoch) by partition index.
 
-    ``partitions`` of a topic are listed by topic in partition order.
+    ``partitions`` of a topic are listed by topic in partition order.  ``reliable_epochs``: brokers 2.4 and later.
     """
 
     brokers: tuple[int, ...]
@@ -143,6 +143,7 @@ class MetadataReply:
     topics: dict[str, list[TopicPartition]]
     leaders: dict[int, tuple[int, int]]
     causes: dict[int, int] = field(default_factory=dict)  # partition index -> timeline row of its last change
+    reliable_epochs: bool = True
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class FindCoordinatorBody:
 
 @dataclass(slots=True)
 class ListOffsetsItem:
-    """One partition of ListOffsets; ``timestamp`` -1 latest, -2 earliest."""
+    """One partition of ListOffsets; ``timestamp`` -1 latest, -2 earliest; ``replica``: a follower asks."""
 
     tp: TopicPartition
     timestamp: int
@@ -162,6 +163,7 @@ class ListOffsetsItem:
     error: int = NONE
     offset: int = -1
     leader_epoch: int = -1
+    replica: bool = False
 
 
 @dataclass(slots=True)

@@ -201,6 +201,29 @@ class RecordBatch:
         self.appended_at: float = 0.0
         self.committed: bool = False
 
+    def agrees(self, other: RecordBatch) -> bool:
+        """Whether both have the same records at the same offsets, as far as both have them (one may be a tail)."""
+        return self is other or (
+            self.stream >= 0
+            and self.stream == other.stream
+            and self.first - self.base_offset == other.first - other.base_offset
+        )
+
+    def tail(self, records: int) -> RecordBatch:
+        """What is left without the first ``records``, as appended (records lie evenly in size and time)."""
+        left = self.count - records
+        share = records / self.count
+        begun = self.first_time + (self.last_time - self.first_time) * share
+        rest = RecordBatch(
+            self.stream, self.first + records, left, self.size_bytes * left // self.count, begun, self.last_time,
+            self.producer_id, self.producer_epoch, self.base_sequence,
+        )  # fmt: skip
+        rest.base_offset = self.base_offset + records
+        rest.leader_epoch = self.leader_epoch
+        rest.appended_at = self.appended_at
+        rest.committed = self.committed
+        return rest
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Request(Message):
@@ -214,12 +237,13 @@ class Request(Message):
     when the connection ended first (NETWORK_EXCEPTION, or REQUEST_TIMED_OUT by the client).
     ``throttle_ms`` is the answer's throttle time; ``throttled_ms`` what other answers' throttle
     times add to this request's time-out.  ``parked_until`` is the deadline (s) of a request that waits
-    in a purgatory, else 0.
+    in a purgatory, else 0.  ``suspended``: its handler has been held until a lock is free.
     """
 
     reply: Any = None
     cause: int = 0
     throttled_ms: int = 0
+    suspended: bool = False
 
     def __init__(
         self, api: int, size_bytes: int, body: Any = None, cause: int = 0, produce: ProduceRequestData | None = None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.partition import LEADER
 from kafkasim.messages import ListOffsetsItem, OffsetForLeaderEpochItem
 from kafkasim.protocol import (
@@ -153,7 +154,9 @@ class Apis:
             if item.error != NONE or partition is None:
                 continue
             item.leader_epoch = partition.leader_epoch
-            if item.timestamp == EARLIEST:
+            if item.replica:
+                item.offset = partition.log.log_end_offset
+            elif item.timestamp == EARLIEST:
                 item.offset = 0
             elif partition.high_watermark < partition.epoch_start_offset:
                 item.error = OFFSET_NOT_AVAILABLE
@@ -169,10 +172,17 @@ class Apis:
             partition = self.broker.replicas.partitions.get(item.tp.index)
             item.error = self._check_leader(item)
             if item.error == NONE and partition is not None:
-                item.end_epoch, item.end_offset = partition.log.end_offset_for(item.leader_epoch)
+                self._end_of_epoch(item, partition.log)
         request.reply = items
         request.response_bytes = _EPOCH_BASE_BYTES + _EPOCH_ITEM_BYTES * len(items)
         self.broker.respond(request)
+
+    def _end_of_epoch(self, item: OffsetForLeaderEpochItem, log: PartitionLog) -> None:
+        """Before 2.0 the answer has no epoch, and none at all for what is older than the first one known."""
+        if self.broker.release.asks_epoch_again:
+            item.end_epoch, item.end_offset = log.end_offset_for(item.leader_epoch)
+        elif log.epochs and item.leader_epoch >= log.epochs[0]:
+            item.end_offset = log.end_offset_for(item.leader_epoch)[1]
 
     def _check_leader(self, item: Any) -> int:
         partition = self.broker.replicas.partitions.get(item.tp.index)

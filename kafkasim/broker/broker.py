@@ -7,7 +7,7 @@ Left out here: dynamic configs.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from simpy.events import Event
@@ -22,7 +22,9 @@ from kafkasim.broker.fetcher import ReplicaFetcher, fetcher_number
 from kafkasim.broker.fetcher_settings import fetcher_settings
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.group_rebalance import GroupSettings
+from kafkasim.broker.isr_locks import IsrLocks
 from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.isr_writer import IsrWriter
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
@@ -54,6 +56,8 @@ from kafkasim.zookeeper.ensemble import Ensemble
 from kafkasim.zookeeper.operations import Create, GetData, WatchEvent
 
 OFFSETS_TOPIC = "__consumer_offsets"
+_NO_WINDOW = 1 << 30
+"""Before 1.1 every thread has its own request on the way to ZooKeeper, and there is no limit to them."""
 _TOP_LEVEL_PATHS = 14
 """Paths that a start creates and finds existing, one after the other: each costs a failed write."""
 
@@ -112,7 +116,7 @@ class Broker:
         self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
-        self.metadata = MetadataCache(topics)
+        self.metadata = MetadataCache(topics, self.release)
         self.topic_admin = TopicAdmin(self)
         self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
         self.replicas = self._make_replicas()
@@ -120,10 +124,13 @@ class Broker:
         self.replicas.serve(self.server)
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
-        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory)
+        self.isr_writer = self._events.isr_writer = self._make_isr_writer()
+        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory, self.isr_writer)
         required_acks = int(config["offsets.commit.required.acks"])
         self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata, required_acks)
-        self._fetcher_events = FetcherEvents(broker_id, monitor, timeline)
+        self._fetcher_events = FetcherEvents(broker_id, monitor, timeline, self._halt)
+        self.on_exit: Callable[[int], None] | None = None
+        """Told when the process has ended by itself, with the row that says why."""
         self._new_process()
 
     # ---- what a process is made of
@@ -141,9 +148,13 @@ class Broker:
             joins_need_live_broker=self.release.joins_need_live_broker,
             disk=self.host.disk if self.release.syncs_rolls else None,
             session_cache=FetchSessionCache(
-                int(self.config["max.incremental.fetch.session.cache.slots"]), self.release.session_shards
+                int(self.config["max.incremental.fetch.session.cache.slots"]) if self.release.session_slots else 0,
+                self.release.session_shards,
             ),
             life=self.life,
+            locks=IsrLocks(self.release.consumers_read_locked) if self.release.isr_through_zookeeper else None,
+            completes_inside=self.release.completes_inside,
+            watermark_wakes_followers=self.release.watermark_wakes_followers,
         )
 
     def _make_server(self) -> SocketServer:
@@ -177,6 +188,16 @@ class Broker:
             batch_delay_s=self.release.isr_batch_delay_s,
         )
 
+    def _make_isr_writer(self) -> IsrWriter | None:
+        """Before 2.7 a leader writes its ISR itself."""
+        locks = self.replicas.locks
+        if locks is None:
+            return None
+        return IsrWriter(
+            self.env, self.id, lambda: self.zookeeper, self.replicas, locks, self._directory, self.timeline, self.clock,
+            self._isr_committed, self._events.merges,
+        )  # fmt: skip
+
     def _new_process(self) -> None:
         """Everything that lives in a process's memory and is made anew at each start."""
         self.lives += 1
@@ -188,7 +209,7 @@ class Broker:
             self.host,
             f"{self.actor}" if self.lives == 1 else f"{self.actor}/{self.lives}",
             self.config["zookeeper.session.timeout.ms"] / 1000.0,
-            max_in_flight=int(self.config["zookeeper.max.in.flight.requests"]),
+            max_in_flight=int(self.config.get("zookeeper.max.in.flight.requests", _NO_WINDOW)),
             on_watch=self._on_watch,
             on_state=self._on_state,
             life=self.life,
@@ -211,7 +232,7 @@ class Broker:
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
             self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
-            lambda: self.stopping,
+            lambda: self.stopping, self.release, self._fetcher_events.truncated,
         )  # fmt: skip
 
         self.producer_ids = self._make_producer_ids()
@@ -251,7 +272,7 @@ class Broker:
             if state.tp.topic == OFFSETS_TOPIC and state.leader == self.id:
                 self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.serve()
-        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"))
+        self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"), settled=True)
 
     # ---- life and death
 
@@ -265,6 +286,12 @@ class Broker:
         self._forget_memory(cause)
         self.zookeeper.fault_cause = cause
         self.zookeeper.crash()
+
+    def _halt(self, cause: int) -> None:
+        """The process ends itself, as a crash would (``Exit.halt``)."""
+        self.crash(cause)
+        if self.on_exit is not None:
+            self.on_exit(cause)
 
     def freeze(self, until: float, cause: int) -> None:
         """SIGSTOP until then: no thread of the process runs, its sockets stay open."""
@@ -321,6 +348,8 @@ class Broker:
         self._fetchers.clear()
         self._events.pending.clear()
         self.isr_manager.crash()
+        if self.isr_writer is not None:
+            self.isr_writer.crash()
         self.roles.crash()
         self.coordinator.close()
 
@@ -418,6 +447,11 @@ class Broker:
         partition.internal = self.topics.is_internal(tp.topic)
         largest = self.topics.config(tp.topic).get("max.message.bytes", self.config["message.max.bytes"])
         partition.max_message_bytes = int(largest)
+        unclean = self.config["unclean.leader.election.enable"]
+        partition.unclean_allowed = bool(self.topics.config(tp.topic).get("unclean.leader.election.enable", unclean))
+        partition.keeps_epochs = self.release.keeps_epochs
+        partition.keeps_idle_followers = self.release.keeps_idle_followers
+        partition.joins_at_epoch_start = self.release.joins_at_epoch_start
         return partition
 
     def _fetcher(self, source_id: int, tp: TopicPartition) -> ReplicaFetcher:

@@ -35,9 +35,10 @@ from kafkasim.protocol import (
 class DelayedFetches:
     """The fetch purgatory of one broker process, and the way from a session to an answer."""
 
-    def __init__(self, replicas: Replicas, life: Life | None = None) -> None:
-        self.purgatory = Purgatory(replicas.scheduler, self._expire, life)
+    def __init__(self, replicas: Replicas, life: Life | None = None, watermark_wakes_followers: bool = False) -> None:
+        self.purgatory = Purgatory(replicas.scheduler, self.expire, life)
         self._replicas = replicas
+        self.watermark_wakes_followers: bool = watermark_wakes_followers  # 2.4 and 2.5
 
     def session_of(self, connection: Connection | None, data: FetchRequestData) -> FetchSession:
         """The session of the fetcher at the other end, a new one for its first request."""
@@ -238,6 +239,9 @@ class DelayedFetches:
         data = request.fetch
         if data is None or (data.min_bytes > 1 and not self.enough(session, data)):
             return
+        locks = self._replicas.locks
+        if locks is not None and locks.held > 0 and locks.touches(data):
+            return  # looked at again when the lock is free
         size = self.read(session, request, data)
         if size > 0 or self.urgent(data):
             session.parked = None
@@ -247,12 +251,32 @@ class DelayedFetches:
             self._replicas.ready_at += self._replicas.costs.completion_s
             self.answer(session, request, data, size)
 
-    def _expire(self, request: Request) -> None:
+    def _answer_parked(self, session: FetchSession, now: float) -> None:
+        """A follower hears of a high watermark that has moved, data or not."""
+        request = session.parked
+        data = None if request is None else request.fetch
+        if request is None or data is None:
+            return
+        locks = self._replicas.locks
+        if locks is not None and locks.held > 0 and locks.touches(data):
+            return
+        size = self.read(session, request, data)
+        session.parked = None
+        request.parked_until = 0.0
+        self._replicas.ready_at = max(self._replicas.ready_at, now) + self._replicas.costs.completion_s
+        self.answer(session, request, data, size)
+
+    def expire(self, request: Request) -> None:
+        """The request has waited for its time."""
         data = request.fetch
         if data is None:
             return
         session = self.session_of(request.connection, data)
         if session.parked is not request:
+            return
+        locks = self._replicas.locks
+        if locks is not None and locks.held > 0 and locks.touches(data):
+            locks.overdue.append(request)
             return
         session.parked = None
         now = self._replicas.scheduler.now
@@ -337,6 +361,8 @@ class DelayedFetches:
                     if not entry.watermark_dirty:  # FetchSession.mark_watermark, in line
                         entry.watermark_dirty = True
                         session.watermark_dirty.append(entry)
+                    if self.watermark_wakes_followers and session.parked is not None:
+                        self._answer_parked(session, now)
                 else:
                     if not entry.dirty:  # FetchSession.mark, in line
                         entry.dirty = True

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.isr_writer import PROPAGATION_PERIOD_S, IsrWriter
 from kafkasim.broker.partition import LEADER
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.connection import Directory
@@ -44,18 +45,28 @@ class Duties:
         isr_manager: IsrManager,
         config: Mapping[str, Any],
         directory: Directory,
+        isr_writer: IsrWriter | None = None,
     ) -> None:
         self._directory = directory
         self._life = life
         self._replicas = replicas
         self._isr_manager = isr_manager
+        self._isr_writer = isr_writer
         self._lag_check_s = config["replica.lag.time.max.ms"] / 2000.0
         self._checkpoint_s = config["replica.high.watermark.checkpoint.interval.ms"] / 1000.0
 
-    def begin(self, draws: Stream) -> None:
+    def begin(self, draws: Stream, settled: bool = False) -> None:
         """The process is up: every duty at a phase of its own."""
         now = self._life.now
-        for period_s, work in ((self._lag_check_s, self._shrink), (self._checkpoint_s, self.checkpoint)):
+        writer = self._isr_writer
+        duties = [
+            (self._lag_check_s, self._shrink if writer is None else writer.shrink),
+            (self._checkpoint_s, self.checkpoint),
+        ]
+        if writer is not None:
+            writer.begin(settled)
+            duties.append((PROPAGATION_PERIOD_S, writer.propagate))
+        for period_s, work in duties:
             Duty(self._life, now + draws.uniform() * period_s, period_s, work)
 
     def _shrink(self) -> None:

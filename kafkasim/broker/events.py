@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kafkasim.broker.apis import Apis
-from kafkasim.broker.fetcher import FetcherListener
+from kafkasim.broker.followed import FetcherListener
+from kafkasim.broker.isr_locks import IsrGrowth
 from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.isr_writer import IsrWriter
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.offsets_store import OffsetsBatch, OffsetsRecord, OffsetsStore
@@ -25,22 +27,32 @@ class ReplicaEvents(ReplicaListener):
         self.apis = apis
         self._timeline = timeline
         self.isr_manager: IsrManager | None = None
+        self.isr_writer: IsrWriter | None = None
         self.pending: dict[int, Callable[[int], None]] = {}
         self._broker_id = broker_id
         self._metadata = metadata
 
     def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
         """A follower has caught up: propose it for the ISR."""
+        if self.isr_writer is not None:
+            self.isr_writer.want(partition, broker_id, cause)
+            return
         if self.isr_manager is None or self.isr_manager.proposed(partition):
             return
         row = self._timeline.add(
             now, f"broker {broker_id}", "caught_up", f"{partition.tp} at offset {partition.log.log_end_offset}",
-            cause or None, merge=self._merged(partition),
+            cause or None, merge=self.merges(partition),
         )  # fmt: skip
         grown = tuple(b for b in partition.replicas if b in partition.in_sync_replicas or b == broker_id)
         self.isr_manager.propose(partition, grown, row)
 
-    def _merged(self, partition: Partition) -> bool:
+    def grow(self, request: Request, wanted: list[IsrGrowth], now: float) -> None:
+        """The handler of a follower's fetch waits until the ISRs are written (before 2.7)."""
+        if self.isr_writer is not None:
+            self.isr_writer.grow(request, wanted, self.apis.broker.server.resume)
+
+    def merges(self, partition: Partition) -> bool:
+        """Whether the timeline tells of this partition together with others."""
         return partition.internal or len(self.apis.broker.replicas.partitions) > MANY_REPLICAS
 
     def internal_done(self, number: int, error: int, now: float) -> None:
@@ -67,9 +79,10 @@ class ReplicaEvents(ReplicaListener):
 
 
 class FetcherEvents(FetcherListener):
-    """The fetchers' listener."""
+    """The fetchers' listener; ``halt(cause)`` ends the process."""
 
-    def __init__(self, broker_id: int, monitor: BrokerMonitor, timeline: Timeline) -> None:
+    def __init__(self, broker_id: int, monitor: BrokerMonitor, timeline: Timeline, halt: Callable[[int], None]) -> None:
+        self._halt = halt
         self._broker_id = broker_id
         self._actor = f"broker {broker_id}"
         self._monitor = monitor
@@ -100,6 +113,21 @@ class FetcherEvents(FetcherListener):
             now, self._actor, "fetch_backoff", f"{partition.tp} {ERROR_NAMES[error]}", partition.epoch_cause or None,
             merge=partition.internal,
         )  # fmt: skip
+
+    def failed(self, partition: Partition, reason: str, now: float) -> None:
+        """A partition, or its thread, fetches no more."""
+        self._timeline.add(
+            now, self._actor, "fetching_failed", f"{partition.tp}: {reason}", partition.epoch_cause or None
+        )
+
+    def ahead_of_leader(self, partition: Partition, leader_end_offset: int, now: float) -> None:
+        """``Exiting because log truncation is not allowed``: the process ends, and so it will at its next start."""
+        row = self._timeline.add(
+            now, self._actor, "halted",
+            f"{partition.tp} ends at offset {partition.log.log_end_offset}, its leader's log at {leader_end_offset}",
+            partition.epoch_cause or None,
+        )  # fmt: skip
+        self._halt(row)
 
 
 class ReplicatedOffsets(OffsetsStore):

@@ -5,8 +5,8 @@ one request in flight; build the fetch for all ready partitions, send, wait, app
 everything, again.  An error delays a partition by ``replica.fetch.backoff.ms``; the delay's
 end is noticed when the running fetch returns.
 
-Truncation is the one of IBP 2.7 and later: the leader answers a diverging epoch instead of
-data.  Left out: throttles, tiered storage.
+How it finds out where its log leaves the leader's is told in :mod:`kafkasim.broker.truncation`.  Left out:
+throttles, tiered storage.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.followed import FetcherListener, FollowedPartition
 from kafkasim.broker.partition import FOLLOWER, Partition
+from kafkasim.broker.truncation import Truncations
 from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
 from kafkasim.hosts.host import Host
@@ -31,7 +31,6 @@ from kafkasim.protocol import (
     OFFSET_OUT_OF_RANGE,
     FetchPartition,
     FetchRequestData,
-    RecordBatch,
     Request,
 )
 
@@ -44,30 +43,6 @@ FETCH_REQUEST_PARTITION_BYTES: Final = 33
 def fetcher_number(topic: str, partition: int, threads: int) -> int:
     """Which of ``num.replica.fetchers`` threads copies a partition (``AbstractFetcherManager.getFetcherId``)."""
     return ((31 * string_hash(topic) + partition) & 0x7FFFFFFF) % threads
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class FetcherListener:
-    """What fetchers tell their broker."""
-
-    def truncated(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
-        """Batches have been cut off a follower's log."""
-        raise NotImplementedError
-
-    def backed_off(self, partition: Partition, error: int, now: float) -> None:
-        """A partition is delayed after an error."""
-        raise NotImplementedError
-
-
-class FollowedPartition:
-    """One partition of a fetcher: its record in the session, and until when it is delayed."""
-
-    def __init__(self, partition: Partition, fetch: FetchPartition) -> None:
-        self.partition = partition
-        self.fetch = fetch
-        self.delayed_until: float = 0.0
-        self.delayed: bool = False
-        self.failed: bool = False
 
 
 class ReplicaFetcher(ConnectionOwner):
@@ -96,6 +71,7 @@ class ReplicaFetcher(ConnectionOwner):
         self.requests: int = 0
         self.busy_s: float = 0.0
         self.alive: bool = True
+        self.dead: bool = False
         self._scheduler = scheduler
         self._network = network
         self._directory = directory
@@ -111,6 +87,8 @@ class ReplicaFetcher(ConnectionOwner):
         self._sessionless: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
+        self._asking: bool = False
+        self._truncations = Truncations(scheduler, host, settings, listener)
         self._on_processed: Callable[[Request], None] = self._process  # a bound method is made once
 
     # ---- what LeaderAndIsr does
@@ -119,8 +97,10 @@ class ReplicaFetcher(ConnectionOwner):
         """Follow ``partition`` from its log's end on; noticed when the running fetch returns."""
         fetch = FetchPartition(partition.tp)
         fetch.fetch_offset = partition.log.log_end_offset
-        fetch.current_leader_epoch = partition.leader_epoch
-        fetch.last_fetched_epoch = partition.log.latest_epoch()
+        if self.settings.fences:
+            fetch.current_leader_epoch = partition.leader_epoch
+        if self.settings.truncates_on_fetch:
+            fetch.last_fetched_epoch = partition.log.latest_epoch()
         fetch.max_bytes = self.settings.partition_max_bytes
         fetch.cause = partition.epoch_cause
         followed = FollowedPartition(partition, fetch)
@@ -154,17 +134,30 @@ class ReplicaFetcher(ConnectionOwner):
 
     def _work(self, generation: int) -> None:
         """Build the next fetch; sleep when there is nothing to fetch."""
-        if generation != self._generation or self._life.holds(self._work, generation):
+        if generation != self._generation or self.dead or self._life.holds(self._work, generation):
             return
         now = self._scheduler.now
         if self._fresh:
+            # Up to 0.10.2 the log was cut when the role was applied.
+            asks = self.settings.keeps_epochs and not self.settings.truncates_on_fetch
             for followed in self._fresh:
-                if not followed.failed:
-                    self._session[followed.fetch.tp.index] = followed.fetch
-                    self._changed.append(followed.fetch)
+                if followed.failed:
+                    continue
+                if asks:
+                    self._truncations.begin(followed)
+                else:
+                    self._enter(followed)
             self._fresh.clear()
         if self._delayed:
             self._end_delays(now)
+        if self._truncations.pending:
+            self._running = True
+            known = self._connection
+            if known is None or known.state != OPEN:
+                self._connect()
+            else:
+                self._ask(known)
+            return
         if not self._session:
             self._running = False
             self._sleep_generation += 1
@@ -191,11 +184,70 @@ class ReplicaFetcher(ConnectionOwner):
                 continue
             if followed.delayed_until <= now:
                 followed.delayed = False
-                self._session[followed.fetch.tp.index] = followed.fetch
-                self._changed.append(followed.fetch)
+                if followed.truncating:
+                    self._truncations.begin(followed)
+                else:
+                    self._enter(followed)
             else:
                 still.append(followed)
         self._delayed = still
+
+    def _enter(self, followed: FollowedPartition) -> None:
+        """From now on the partition is fetched."""
+        self._session[followed.fetch.tp.index] = followed.fetch
+        self._changed.append(followed.fetch)
+
+    def _ask(self, connection: Connection) -> None:
+        """Ask the leader where its log leaves this one's, before anything else is fetched."""
+        request = self._truncations.question()
+        if request is None:
+            self._go_on()
+        else:
+            self._asking = True
+            self.requests += 1
+            connection.send(request, self._scheduler.now)
+
+    def _answered(self, request: Request) -> None:
+        if request.pool_generation != self._generation or self._life.holds(self._answered, request):
+            return
+        self._truncations.answered(request)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Fetch what is decided, delay what was refused, when the cuts are made."""
+        if not self.alive:
+            return
+        now = self._scheduler.now
+        truncations = self._truncations
+        for followed in truncations.decided:
+            if not followed.failed:
+                self._enter(followed)
+        for followed in truncations.fenced:
+            self._give_up(followed)
+        for followed, error in truncations.refused:
+            self._put_off(followed, error, now)
+        truncations.decided.clear()
+        truncations.fenced.clear()
+        truncations.refused.clear()
+        if truncations.busy_until > now:
+            self._scheduler.call_at(truncations.busy_until, self._work, self._generation)
+        else:
+            self._work(self._generation)
+
+    def _put_off(self, followed: FollowedPartition, error: int, now: float) -> None:
+        """Delay a partition after an error."""
+        if followed.fetch.tp.index in self._session:
+            self._forgotten.append(followed.fetch)
+        self._delay(followed, now)
+        self.listener.backed_off(followed.partition, error, now)
+
+    def _give_up(self, followed: FollowedPartition) -> None:
+        """The partition has failed: it waits for the controller's next word."""
+        followed.failed = True
+        fetch = followed.fetch
+        self.followed.pop(fetch.tp.index, None)
+        if self._session.pop(fetch.tp.index, None) is not None:
+            self._forgotten.append(fetch)
 
     def _connect(self) -> None:
         directory = self._directory
@@ -236,9 +288,12 @@ class ReplicaFetcher(ConnectionOwner):
         connection.send(Request(FETCH, size, None, 0, None, data), now)
 
     def connection_opened(self, connection: Connection) -> None:
-        """Fetchers skip ApiVersions: the first fetch goes out at once."""
+        """Fetchers skip ApiVersions: the first request goes out at once."""
         if connection is self._connection and self.alive:
-            self._send(connection, self._scheduler.now)
+            if self._truncations.pending:
+                self._ask(connection)
+            else:
+                self._send(connection, self._scheduler.now)
 
     def connection_refused(self, connection: Connection) -> None:
         """Nobody listens: all partitions of the thread are delayed."""
@@ -254,10 +309,18 @@ class ReplicaFetcher(ConnectionOwner):
 
     def _delay_all(self) -> None:
         now = self._scheduler.now
-        for index in list(self._session):
-            followed = self.followed.get(index)
-            if followed is not None:
+        if self._asking or self._truncations.pending:
+            # It is the question that has failed: only those whom it was for have to wait.
+            self._asking = False
+            for followed in self._truncations.unanswered():
                 self._delay(followed, now)
+            if self.alive:
+                self._work(self._generation)
+            return
+        for index in list(self._session):
+            known = self.followed.get(index)
+            if known is not None:
+                self._delay(known, now)
         self._session = {}
         self._changed = []
         self._forgotten = []
@@ -284,10 +347,15 @@ class ReplicaFetcher(ConnectionOwner):
         if self._life.holds(self.response_arrived, request):
             return
         data = request.fetch
-        if data is None:
-            raise AssertionError("a fetcher only fetches")
         now = self._scheduler.now
         settings = self.settings
+        if data is None:
+            self._asking = False
+            request.pool_generation = self._generation
+            self._scheduler.call_at(
+                self.host.compute(now, settings.fetch_s + settings.wake_up_s), self._answered, request
+            )
+            return
         service_s = (
             settings.fetch_s
             + settings.wake_up_s
@@ -339,18 +407,43 @@ class ReplicaFetcher(ConnectionOwner):
         """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
         log = partition.log
         batches = fetch.batches
+        if batches[0].base_offset != log.log_end_offset and not self._fit(partition, fetch):
+            return at
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
-                if log.assign_epoch(batch.leader_epoch, batch.base_offset):
+                if log.assign_epoch(batch.leader_epoch, batch.base_offset) and self.settings.keeps_epochs:
                     at = self.host.disk.fsync(at)
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
                 at = self.host.disk.fsync(at)
             log.append(batch)
         fetch.fetch_offset = log.log_end_offset
-        fetch.last_fetched_epoch = log.epochs[-1]
+        if self.settings.truncates_on_fetch:
+            fetch.last_fetched_epoch = log.epochs[-1]
         self._changed.append(fetch)
         batches.clear()
         return at
+
+    def _fit(self, partition: Partition, fetch: FetchPartition) -> bool:
+        """Logs that differ: the leader's batch begins before this log's end.
+
+        Before batches (0.11) a log is read by the record: what is missing of the batch is appended.  Later a batch
+        that begins earlier does not fit; the partition fails (2.3 on), or the thread ends with all its partitions.
+        """
+        batch = fetch.batches[0]
+        end = partition.log.log_end_offset
+        if not self.settings.keeps_epochs and batch.base_offset < end < batch.base_offset + batch.count:
+            fetch.batches[0] = batch.tail(end - batch.base_offset)
+            return True
+        fetch.batches.clear()
+        now = self._scheduler.now
+        followed = self.followed[fetch.tp.index]
+        if self.settings.fails_partitions:
+            self._give_up(followed)
+            self.listener.failed(partition, f"a batch at {batch.base_offset} does not fit its end {end}", now)
+        else:
+            self.dead = True
+            self.listener.failed(partition, f"a batch at {batch.base_offset} ends the thread {self.name}", now)
+        return False
 
     def _process_refusal(self, followed: FollowedPartition, at: float) -> float:
         """Cut the log or delay the partition; returns when the thread is done with it (s)."""
@@ -359,49 +452,18 @@ class ReplicaFetcher(ConnectionOwner):
         partition = followed.partition
         error = fetch.error
         if error == NONE:
-            at = self._truncate(followed, fetch.diverging_epoch, fetch.diverging_end_offset, at)
+            at = self._truncations.diverged(followed, at)
             self._changed.append(fetch)
         elif error == OFFSET_OUT_OF_RANGE:
             # The leader's log is shorter: only after an unclean election or lost data.
-            at = self._cut(followed, fetch.high_watermark if fetch.high_watermark >= 0 else 0, at)
-            self._changed.append(fetch)
+            self._truncations.out_of_range(followed)
         elif error == FENCED_LEADER_EPOCH and fetch.current_leader_epoch == partition.leader_epoch:
-            followed.failed = True
-            self.followed.pop(fetch.tp.index, None)
-            self._session.pop(fetch.tp.index, None)
-            self._forgotten.append(fetch)
+            self._give_up(followed)
         else:
-            self._delay(followed, now)
-            self._forgotten.append(fetch)
-            self.listener.backed_off(partition, error, now)
-        fetch.current_leader_epoch = partition.leader_epoch
+            self._put_off(followed, error, now)
+        if self.settings.fences:
+            fetch.current_leader_epoch = partition.leader_epoch
         _empty(fetch)
-        return at
-
-    def _truncate(self, followed: FollowedPartition, epoch: int, end_offset: int, at: float) -> float:
-        log = followed.partition.log
-        own_epoch, own_end = log.end_offset_for(epoch)
-        target = min(end_offset, log.log_end_offset)
-        if own_epoch >= 0:
-            target = min(target, own_end)
-        return self._cut(followed, target, at)
-
-    def _cut(self, followed: FollowedPartition, offset: int, at: float) -> float:
-        """Truncate; the thread waits for every file that is synced, other partitions with it."""
-        partition = followed.partition
-        log = partition.log
-        removed = log.truncate(offset)
-        if partition.high_watermark > log.log_end_offset:
-            partition.high_watermark = log.log_end_offset
-        if removed:
-            self.listener.truncated(partition, removed, partition.epoch_cause, self._scheduler.now)
-            disk = self.host.disk
-            if self.settings.syncs_cut_epochs:
-                at = disk.fsync(at)
-            at = disk.fsync(at)  # the snapshot that ends the rebuild of the producer state
-            at = disk.fsync(at)  # the directory's recovery-point checkpoint
-        followed.fetch.fetch_offset = log.log_end_offset
-        followed.fetch.last_fetched_epoch = log.latest_epoch()
         return at
 
 

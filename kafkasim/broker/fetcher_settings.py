@@ -23,6 +23,12 @@ class FetcherSettings:
         self.wake_up_s: float = 0.0
         self.syncs_rolls: bool = False
         self.syncs_cut_epochs: bool = False
+        self.keeps_epochs: bool = True
+        self.truncates_on_fetch: bool = True
+        self.asks_epoch_again: bool = True
+        self.fences: bool = True
+        self.halts_ahead: bool = False
+        self.fails_partitions: bool = True
 
 
 def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelease) -> FetcherSettings:
@@ -39,4 +45,10 @@ def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelea
     settings.wake_up_s = float(costs.wake_up_s)
     settings.syncs_rolls = release.syncs_rolls
     settings.syncs_cut_epochs = release.syncs_cut_epochs
+    settings.keeps_epochs = release.keeps_epochs
+    settings.truncates_on_fetch = release.truncates_on_fetch
+    settings.asks_epoch_again = release.asks_epoch_again
+    settings.fences = release.fences_fetchers
+    settings.halts_ahead = release.halts_ahead
+    settings.fails_partitions = release.fails_partitions
     return settings

@@ -163,6 +163,13 @@ class PartitionLog:
         self._rebuild_producers()
         return removed
 
+    def whole_below(self, offset: int) -> int:
+        """The end of the last whole batch below ``offset`` (what :meth:`trim` would cut to)."""
+        cut = bisect_right(self.offsets, offset)
+        if cut and self.batches[cut - 1].base_offset + self.batches[cut - 1].count > offset:
+            cut -= 1
+        return self.batches[cut - 1].base_offset + self.batches[cut - 1].count if cut else self.trimmed_offset
+
     def trim(self, offset: int) -> list[RecordBatch]:
         """Drop whole batches below ``offset`` from memory (the log itself keeps them); returns them."""
         batches = self.batches

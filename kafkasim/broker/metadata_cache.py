@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kafkasim.broker.release import BrokerRelease
 from kafkasim.messages import LEADER_DURING_DELETE, MetadataReply, PartitionState, UpdateMetadataBody
 from kafkasim.protocol import TopicPartition
 from kafkasim.topics import Topics
@@ -21,7 +22,8 @@ _PARTITION_BYTES = 42
 class MetadataCache:
     """Leaders, epochs and live brokers as this broker has been told."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, release: BrokerRelease) -> None:
+        self._release = release
         self.topics = topics
         self.live: frozenset[int] = frozenset()
         self.controller_id: int = -1
@@ -84,10 +86,12 @@ class MetadataCache:
             if known:
                 listed[name] = known
                 for tp in known:
-                    leaders[tp.index] = self.leader(tp)
+                    leader, epoch = self.leader(tp)
+                    leaders[tp.index] = leader, epoch if self._release.tells_epochs else -1
                     if tp.index in self._causes:
                         causes[tp.index] = self._causes[tp.index]
-        return MetadataReply(tuple(sorted(self.live)), self.controller_id, listed, leaders, causes)
+        reliable = self._release.reliable_epochs
+        return MetadataReply(tuple(sorted(self.live)), self.controller_id, listed, leaders, causes, reliable)
 
     def reply_bytes(self, reply: MetadataReply) -> int:
         """Size of that answer on the wire (v12 schema)."""

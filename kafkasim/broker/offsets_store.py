@@ -71,6 +71,15 @@ class OffsetsBatch(RecordBatch):
         super().__init__(-1, 0, len(records), size_bytes, now, now, -1, -1, -1)
         self.records = records
 
+    def tail(self, records: int) -> RecordBatch:
+        """What is left without the first ``records``."""
+        rest = OffsetsBatch(self.records[records:], self.size_bytes * (self.count - records) // self.count, 0.0)
+        rest.base_offset = self.base_offset + records
+        rest.leader_epoch = self.leader_epoch
+        rest.appended_at = self.appended_at
+        rest.committed = self.committed
+        return rest
+
 
 class OffsetsStore:
     """What the group coordinator needs of its broker; the replica manager implements it."""

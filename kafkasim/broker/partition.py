@@ -77,6 +77,10 @@ class Partition:
         self.log = log
         self.min_in_sync: int = min_in_sync
         self.max_message_bytes: int = 1048588
+        self.unclean_allowed: bool = False
+        self.keeps_epochs: bool = True
+        self.keeps_idle_followers: bool = True
+        self.joins_at_epoch_start: bool = True
         self.effective_min_isr: int = min_in_sync
         self.gated: bool = gated
         self.internal: bool = False
@@ -84,6 +88,7 @@ class Partition:
         self.leader_id: int = -1
         self.leader_epoch: int = -1
         self.partition_epoch: int = -1
+        self.controller_epoch: int = 0
         self.epoch_start_offset: int = 0
         self.replicas: tuple[int, ...] = ()
         self.adding: tuple[int, ...] = ()
@@ -222,17 +227,23 @@ class Partition:
             not state.in_sync
             and not self.pending_isr
             and state.log_end_offset >= self.high_watermark
-            and state.log_end_offset >= self.epoch_start_offset
+            and (state.log_end_offset >= self.epoch_start_offset or not self.joins_at_epoch_start)
             and (live is None or state.broker_id in live)
         )
 
     def lagging(self, now: float, lag_time_max_s: float) -> list[int]:
-        """ISR members that are out of sync: behind, and not caught up for ``replica.lag.time.max.ms``."""
+        """ISR members that are out of sync: not caught up for ``replica.lag.time.max.ms`` and, since 2.1, behind."""
         end = self.log.log_end_offset
         late: list[int] = []
         for state in self.followers:
-            if state.in_sync and state.log_end_offset != end and now - state.last_caught_up > lag_time_max_s:
-                late.append(state.broker_id)
+            if state.in_sync and now - state.last_caught_up > lag_time_max_s:
+                if state.log_end_offset != end:
+                    late.append(state.broker_id)
+                elif not self.keeps_idle_followers:
+                    # An incremental fetch that does not name the partition says that its follower has it all.
+                    session = state.session
+                    if session is None or now - session.last_fetch_at > lag_time_max_s:
+                        late.append(state.broker_id)
         return late
 
     def commit_isr(self, isr: tuple[int, ...], partition_epoch: int) -> None:

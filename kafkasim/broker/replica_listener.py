@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.broker.isr_locks import IsrGrowth
 from kafkasim.broker.partition import Partition
 from kafkasim.protocol import Request, TopicPartition
 
@@ -14,6 +15,10 @@ class ReplicaListener:
 
     def may_expand(self, partition: Partition, broker_id: int, now: float, cause: int) -> None:
         """A follower outside the ISR has caught up; ``cause`` is what made it follow."""
+        raise NotImplementedError
+
+    def grow(self, request: Request, wanted: list[IsrGrowth], now: float) -> None:
+        """A fetch has found followers that belong into the ISR; its handler is held until that is written (< 2.7)."""
         raise NotImplementedError
 
     def internal_done(self, number: int, error: int, now: float) -> None:

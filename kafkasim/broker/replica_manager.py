@@ -10,10 +10,12 @@ Left out: quotas, transactions.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from kafkasim.broker.delayed_fetch import DelayedFetches
 from kafkasim.broker.delayed_produce import DelayedProduces
+from kafkasim.broker.isr_locks import HeldAppend, IsrLocks
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import (
     LEADER,
@@ -69,10 +71,14 @@ class ReplicaManager:
         disk: Disk | None,
         session_cache: FetchSessionCache,
         life: Life | None = None,
+        locks: IsrLocks | None = None,
+        completes_inside: bool = False,
+        watermark_wakes_followers: bool = False,
     ) -> None:
         replicas = Replicas(
             scheduler, broker_id, costs, listener, monitor, lag_time_max_s, hints, filters_dead_replicas, session_cache
         )
+        replicas.locks = locks
         self.partitions = replicas.partitions
         self.costs = costs
         self.listener = listener
@@ -81,9 +87,11 @@ class ReplicaManager:
         self.joins_need_live_broker: bool = joins_need_live_broker
         self.disk = disk  # where a rolled segment's snapshot is synced (up to 3.6), else None
         self.fetch_requests: int = 0
+        self.locks = locks
+        self._completes_inside: bool = completes_inside
         self._scheduler = scheduler
         self._replicas = replicas
-        self._fetches = DelayedFetches(replicas, life)
+        self._fetches = DelayedFetches(replicas, life, watermark_wakes_followers)
         self._produces = DelayedProduces(replicas, self._fetches, life)
 
     def serve(self, server: SocketServer) -> None:
@@ -119,6 +127,9 @@ class ReplicaManager:
         """Append what may be appended; answer, or wait for the followers (acks=all)."""
         replicas = self._replicas
         now = self._scheduler.now
+        locks = self.locks
+        if locks is not None and locks.held > 0 and locks.blocks_produce(request, data):
+            return -inf
         locked_s = self._lock(request, data, now)
         if locked_s > 0.0:
             return -locked_s
@@ -145,17 +156,26 @@ class ReplicaManager:
             if acks_all and item.error == NONE and partition.high_watermark < item.required_offset:
                 partition.waiting.append(Waiting(item.required_offset, request, item))
                 waiting += 1
+        if self._completes_inside:
+            waiting = self._complete_inside(request, data, waiting, now)
         if waiting > 0:
             data.waiting = waiting
             self._produces.purgatory.park(request, now, data.timeout_s)
         else:
-            self._produces.answer(request, items, now)
+            self._produces.answer(request, items, replicas.ready_at)
         if data.acks == 0:
             self._drop_refused(request, items, now)
+        if self._completes_inside:
+            return replicas.ready_at - now
         # Then, on the same thread: what the appends make possible for others.
+        self._complete(items, now)
+        return replicas.ready_at - now
+
+    def _complete(self, items: list[ProducePartition], now: float) -> None:
+        """Followers read what was appended; where the leader is alone the high watermark moves."""
         for item in items:
             if item.base_offset >= 0:
-                partition = partitions[item.tp.index]
+                partition = self.partitions[item.tp.index]
                 # With another member in the ISR an append alone cannot move the minimum of the log ends.
                 if len(partition.in_sync_replicas) <= 1:
                     self._produces.advance(partition, now)
@@ -164,7 +184,13 @@ class ReplicaManager:
                     partition.appended_batches = 0
                     if not partition.internal:
                         self.monitor.trim(partition)
-        return replicas.ready_at - now
+
+    def _complete_inside(self, request: Request, data: ProduceRequestData, waiting: int, now: float) -> int:
+        """Before 2.7 others are served within the appends, before the request's own answer; who still waits then."""
+        data.waiting = waiting + 1  # its own part is not decided yet
+        self._complete(data.partitions, now)
+        data.waiting -= 1
+        return data.waiting
 
     def append_internal(
         self, tp: TopicPartition, batch: RecordBatch, number: int, timeout_s: float, acks_all: bool = True
@@ -174,6 +200,9 @@ class ReplicaManager:
         partition = self.partitions.get(tp.index)
         if partition is None or partition.role != LEADER:
             self.listener.internal_done(number, NOT_LEADER_OR_FOLLOWER, now)
+            return
+        if self.locks is not None and self.locks.is_locked(partition):
+            self.locks.hold(partition, HeldAppend(batch, number, timeout_s, acks_all))
             return
         if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             self.listener.internal_done(number, NOT_ENOUGH_REPLICAS, now)
@@ -284,9 +313,18 @@ class ReplicaManager:
         fetches = self._fetches
         now = self._scheduler.now
         replicas.ready_at = now
-        self.fetch_requests += 1
         connection = request.connection
         session = None if connection is None else connection.session
+        locks = self.locks
+        if locks is not None:
+            if isinstance(session, FetchSession) and session.suspended is request:
+                return self._go_on(session, request, data, now)
+            if request.suspended and (connection is None or connection.ended):
+                return 0.0  # nobody waits for it any more
+            if locks.held > 0 and locks.blocks_fetch(request, data):
+                request.suspended = True
+                return -inf
+        self.fetch_requests += 1
         if not isinstance(session, FetchSession):
             if session is EVICTED:
                 return fetches.refuse_session(request)
@@ -338,12 +376,54 @@ class ReplicaManager:
                 for fetch in retried:
                     if fetch not in changed:
                         self._note_follower(session, replica_id, fetch, now)
+            if locks is not None and locks.wanted:
+                session.suspended = request
+                session.suspended_bytes = size
+                session.suspended_enough = enough
+                request.suspended = True
+                wanted = locks.wanted
+                locks.wanted = []
+                self.listener.grow(request, wanted, now)
+                return -inf
+            if not enough and session.watermark_dirty and fetches.watermark_wakes_followers:
+                enough = True
         if enough:
             fetches.answer(session, request, data, size)
         else:
             session.parked = request
             fetches.purgatory.park(request, now, data.max_wait_s)
         return replicas.ready_at - now
+
+    def _go_on(self, session: FetchSession, request: Request, data: FetchRequestData, now: float) -> float:
+        """The ISR is written (or not): answer with what had been found, or wait for more."""
+        session.suspended = None
+        if session.suspended_enough:
+            self._fetches.answer(session, request, data, session.suspended_bytes)
+        else:
+            session.parked = request
+            self._fetches.purgatory.park(request, now, data.max_wait_s)
+            if session.dirty:
+                self._fetches.try_parked(session, now)
+        return self._replicas.ready_at - now
+
+    def unlock(self, partition: Partition, now: float) -> None:
+        """The ISR of ``partition`` is written, or cannot be: what has waited for its lock goes on."""
+        locks = self.locks
+        if locks is None:
+            return
+        waiting = locks.unlock(partition)
+        for append in locks.appends(partition):
+            self.append_internal(partition.tp, append.batch, append.number, append.timeout_s, append.acks_all)
+        self._replicas.ready_at = now
+        self._fetches.wake_all(partition, now)
+        overdue = locks.overdue
+        locks.overdue = []
+        for request in overdue:
+            self._fetches.expire(request)
+        server = self._replicas.server
+        if server is not None:
+            for request in waiting:
+                server.resume(request)
 
     def _note_follower(self, session: FetchSession, replica_id: int, fetch: FetchPartition, now: float) -> None:
         if fetch.error != NONE or fetch.diverging_end_offset >= 0:
@@ -386,6 +466,8 @@ class ReplicaManager:
         for partition in self.partitions.values():
             partition.waiting.clear()
             partition.sessions.clear()
+        if self.locks is not None:
+            self.locks.clear()
 
     def advance(self, partition: Partition, now: float) -> None:
         """Let the high watermark of ``partition`` move and release what waited for it."""

@@ -6,6 +6,7 @@ The state of ``ReplicaManager``; its work is in :mod:`kafkasim.broker.replica_ma
 
 from __future__ import annotations
 
+from kafkasim.broker.isr_locks import IsrLocks
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.replica_costs import ReplicaCosts
@@ -19,7 +20,8 @@ class Replicas:
     """All replicas of one broker process, by the index of their partition.
 
     ``live``: the brokers that the metadata cache calls alive, None before it says.  ``ready_at`` (s): when the
-    thread at work will have done what it did so far; the thread that causes a completion pays for it.
+    thread at work will have done what it did so far; the thread that causes a completion pays for it.  ``locks``: of
+    partitions whose ISR is being written (before 2.7).
     """
 
     def __init__(
@@ -47,3 +49,4 @@ class Replicas:
         self.live: frozenset[int] | None = None
         self.server: SocketServer | None = None
         self.ready_at: float = 0.0
+        self.locks: IsrLocks | None = None

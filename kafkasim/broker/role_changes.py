@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import LEADER, Partition
+from kafkasim.broker.partition import FOLLOWER, LEADER, Partition
+from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
@@ -28,7 +30,7 @@ from kafkasim.messages import (
     UpdateMetadataBody,
 )
 from kafkasim.metrics.timeline import Timeline
-from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, Request, TopicPartition
+from kafkasim.protocol import NONE, STALE_BROKER_EPOCH, STALE_CONTROLLER_EPOCH, RecordBatch, Request, TopicPartition
 
 _RESPONSE_BYTES = 40
 _Planned = tuple[int, Request, Callable[[Request, float], None]]
@@ -71,6 +73,8 @@ class RoleChanges:
         idle_fetchers: Callable[[], None],
         broker_epoch: Callable[[], int],
         stopping: Callable[[], bool] = lambda: False,
+        release: BrokerRelease | None = None,
+        truncated: Callable[[Partition, list[RecordBatch], int, float], None] | None = None,
     ) -> None:
         self.controller_epoch = 0
         self.generation = 0
@@ -88,6 +92,8 @@ class RoleChanges:
         self._idle_fetchers = idle_fetchers
         self._broker_epoch = broker_epoch
         self._stopping = stopping
+        self._release = BrokerRelease((3, 9)) if release is None else release
+        self._truncated = truncated
         self._lock_free_at = 0.0
 
     def crash(self) -> None:
@@ -107,17 +113,23 @@ class RoleChanges:
         if request.error != NONE:
             respond(request, now)
             return 0.0
+        locks = self._replicas.locks
+        if locks is not None and locks.held and locks.blocks_change(request, [s.tp.index for s in body.partitions]):
+            return -inf
         change = self._select(body)
         at = max(now, self._lock_free_at)
         for state in change.leaders:
-            at = self._host.disk.fsync(at)
+            if self._release.keeps_epochs:
+                at = self._host.disk.fsync(at)
             self._life.call_at(at, self._lead, (change, state))
+        if change.followers and not self._release.keeps_epochs:
+            at = self._host.disk.fsync(at)  # the recovery points, after the cuts to the high watermarks
         self._lock_free_at = at
         self._life.call_at(at, self._finish, (change, request, respond))
         return at - now
 
     def _check(self, broker_epoch: int, controller_epoch: int) -> int:
-        if broker_epoch < self._broker_epoch():
+        if broker_epoch < self._broker_epoch() and self._release.knows_broker_epochs:
             return STALE_BROKER_EPOCH
         if controller_epoch < self.controller_epoch:
             return STALE_CONTROLLER_EPOCH
@@ -156,6 +168,7 @@ class RoleChanges:
         partition.log.assign_epoch(state.leader_epoch, partition.log.log_end_offset)
         partition.become_leader(state.leader_epoch, state.partition_epoch, state.replicas, state.isr, now)
         partition.adding = state.adding
+        partition.controller_epoch = state.controller_epoch
         partition.epoch_cause = cause
         if settled:
             for follower in partition.followers:
@@ -192,7 +205,9 @@ class RoleChanges:
         partition = self._replicas.partitions[state.tp.index]
         if state.leader_epoch <= partition.leader_epoch:
             return
-        self._leave_fetcher(partition)
+        goes_on = self._goes_on(partition, state)
+        if not goes_on:
+            self._leave_fetcher(partition)
         partition.become_follower(state.leader, state.leader_epoch, state.partition_epoch, state.replicas)
         partition.epoch_cause = cause
         if not settled:
@@ -205,11 +220,30 @@ class RoleChanges:
                 cause or None,
                 merge=state.tp.topic.startswith("__") or len(self._replicas.partitions) > MANY_REPLICAS,
             )
-            self._replicas.fail_waiting(partition, now)
-        if not self._stopping():  # a broker that is shutting down does not begin to fetch
+            if not goes_on:
+                self._replicas.fail_waiting(partition, now)
+        if not self._release.keeps_epochs and not goes_on:
+            self._cut_to_high_watermark(partition, now)
+        if not goes_on and not self._stopping():  # a broker that is shutting down does not begin to fetch
             self._fetcher(state.leader, partition.tp).add(partition)
         if not settled:
             self._monitor.role_changed(self._broker_id, partition, now)
+
+    def _goes_on(self, partition: Partition, state: PartitionState) -> bool:
+        """Before 2.1 a new epoch of the same leader changes nothing for a follower (1.1, 2.0: if it missed none)."""
+        rule = self._release.follows_on
+        return (
+            rule > 0
+            and partition.role == FOLLOWER
+            and partition.leader_id == state.leader
+            and (rule == 2 or state.leader_epoch == partition.leader_epoch + 1)
+        )
+
+    def _cut_to_high_watermark(self, partition: Partition, now: float) -> None:
+        """Up to 0.10.2: what a follower does not know to be committed goes (KIP-101 tells what that costs)."""
+        removed = partition.log.truncate(partition.high_watermark)
+        if removed and self._truncated is not None:
+            self._truncated(partition, removed, partition.epoch_cause, now)
 
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:

@@ -37,7 +37,8 @@ class SessionPartition:
 class FetchSession:
     """The session of one connection of one fetcher; ``replica_id`` is -1 for a consumer.
 
-    ``parked`` is the request that waits in the purgatory, if one does.
+    ``parked`` is the request that waits in the purgatory, if one does; ``suspended`` one whose handler waits for
+    an ISR to be written before it answers with what it has found (releases before 2.7).
     """
 
     def __init__(self, replica_id: int) -> None:
@@ -54,6 +55,9 @@ class FetchSession:
         self.shard: int = 0
         self.connection: Connection | None = None
         self.closed: bool = False
+        self.suspended: Request | None = None
+        self.suspended_bytes: int = 0
+        self.suspended_enough: bool = False
 
     def mark(self, entry: SessionPartition) -> None:
         """There may be something new to read in this partition."""

@@ -121,6 +121,10 @@ class SocketServer(Server):
             self.connections.remove(connection)
             self._closed(connection)
 
+    def resume(self, request: Request) -> None:
+        """A handler has been held with this request; it may go on."""
+        self.handlers.resume(request)
+
     def drop(self, connection: Connection, cause: int) -> None:
         """The broker closes a connection."""
         if connection in self.connections:

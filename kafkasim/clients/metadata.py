@@ -217,6 +217,8 @@ class Metadata:
 
     def _learn(self, tp: TopicPartition, reply: MetadataReply, brokers: list[int]) -> bool:
         leader, epoch = reply.leaders.get(tp.index, (-1, -1))
+        if not self._settings.remembers_epochs or (self._settings.distrusts_old_epochs and not reply.reliable_epochs):
+            epoch = -1
         if leader not in brokers:
             leader = -1
         if leader < 0:

@@ -113,6 +113,7 @@ class Positions:
         self._request_timeout_ms = request_timeout_ms
         self._retry_backoff_ms = retry_backoff_ms
         self._metadata_seen: int = 0
+        self._minds_epochs: bool = network.network.settings.minds_epochs
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Exactly these partitions from now on, all without a position."""
@@ -182,7 +183,7 @@ class Positions:
         if state.state == AWAIT_RESET or state.state == INITIALIZING:
             return
         leader = self._metadata.leader(state.tp)
-        epoch = self._metadata.leader_epoch(state.tp)
+        epoch = self._epoch(state.tp)
         if leader < 0 or (leader == state.leader and epoch == state.leader_epoch):
             return
         old_leader = state.leader
@@ -224,9 +225,13 @@ class Positions:
         state.offset = offset
         state.offset_epoch = epoch
         state.leader = self._metadata.leader(state.tp)
-        state.leader_epoch = self._metadata.leader_epoch(state.tp)
+        state.leader_epoch = self._epoch(state.tp)
         self._validate(state)
         self._owner.partition_changed(state, old_leader)
+
+    def _epoch(self, tp: TopicPartition) -> int:
+        """The leader's epoch; before 2.3 a consumer does not care for it: nothing is validated or fenced."""
+        return self._metadata.leader_epoch(tp) if self._minds_epochs else -1
 
     def _validate(self, state: PartitionState) -> None:
         known = state.offset_epoch >= 0 and state.leader_epoch >= 0
@@ -237,7 +242,7 @@ class Positions:
         items: list[ListOffsetsItem] = []
         for state in states:
             state.next_retry_ms = now_ms + self._request_timeout_ms
-            epoch = self._metadata.leader_epoch(state.tp)
+            epoch = self._epoch(state.tp)
             items.append(ListOffsetsItem(state.tp, self.reset_timestamp, epoch))
         request = Request(LIST_OFFSETS, list_offsets_request_bytes(len(items), _topics(states)), items)
         request.timeout_s = self._request_timeout_ms / 1000.0

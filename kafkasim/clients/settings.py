@@ -63,6 +63,10 @@ class ClientSettings:
         self.counts_equivalent_responses: bool = number >= (3, 7, 0)
         self.uses_leader_hints: bool = number >= (3, 7, 0)
         self.tells_timeouts: bool = number >= (3, 5, 0)
+        # Leader epochs: remembered from metadata (2.2, KIP-320); from 2.4 on only those of brokers 2.4 and later.
+        self.remembers_epochs: bool = number >= (2, 2, 0)
+        self.distrusts_old_epochs: bool = number >= (2, 4, 0)
+        self.minds_epochs: bool = number >= (2, 3, 0)
 
 
 class Backoff:

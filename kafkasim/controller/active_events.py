@@ -11,6 +11,7 @@ from kafkasim.controller import (
     alter_partition,
     broker_change,
     controlled_shutdown,
+    isr_notifications,
     preferred,
     reassignment,
     topic_change,
@@ -106,6 +107,18 @@ class ActiveEvents:
         if self._active():
             broker, indexes = event.argument
             yield from self.deletion.stopped(broker, indexes, event.cause)
+
+    def isr_changes(self, event: ControllerEvent) -> Steps:
+        """Leaders tell of ISRs that they have written (before 2.7)."""
+        if self._active():
+            yield from isr_notifications.process(self._services, event.cause)
+
+    def reassigned_isr_changed(self, event: ControllerEvent) -> Steps:
+        """The state of a partition that is being reassigned is another one (before 2.7)."""
+        topic, partition = event.argument
+        known = self._services.topics
+        if self._active() and known.has(topic):
+            yield from self.reassignments.isr_changed(known.partition(topic, partition).index, event.cause)
 
     def reassign(self, event: ControllerEvent) -> Steps:
         """An administrator wants replicas elsewhere."""

@@ -9,7 +9,7 @@ Left out: feature compatibility.
 from __future__ import annotations
 
 from kafkasim.controller.reassignment import Reassignments
-from kafkasim.controller.services import Services
+from kafkasim.controller.services import BROKER_EPOCHS_SINCE, Services
 from kafkasim.controller.state_machines import StateMachines
 from kafkasim.controller.store import Steps, broker_path
 from kafkasim.controller.topic_deletion import TopicDeletion
@@ -28,6 +28,8 @@ def process(
     new = sorted(broker for broker in current if broker not in known)
     dead = sorted(broker for broker in known if broker not in current)
     bounced = sorted(broker for broker in current if broker in known and current[broker][0] > known[broker])
+    if services.version < BROKER_EPOCHS_SINCE:
+        bounced = []  # who was away for shorter than it took to look has never been away
     row = 0
     if new or dead or bounced:
         parts = [f"{word} {_ids(ids)}" for word, ids in (("new", new), ("bounced", bounced), ("dead", dead)) if ids]
@@ -66,14 +68,16 @@ def started(
 ) -> Steps:
     """Tell the others of the new brokers, the new ones of everything; then elect what waited for them."""
     context = services.context
-    others = [broker for broker in context.brokers() if broker not in brokers]
-    yield from services.send_metadata(others, [], cause)
-    # 2.2 and later; before, everybody got everything
     doomed = context.to_delete
-    everything = [
-        state for index, state in sorted(context.states.items()) if not doomed or state.tp.topic not in doomed
-    ]
-    yield from services.send_metadata(brokers, everything, cause)
+    if services.version < BROKER_EPOCHS_SINCE:
+        yield from services.send_metadata(context.brokers(), [], cause)
+    else:
+        others = [broker for broker in context.brokers() if broker not in brokers]
+        yield from services.send_metadata(others, [], cause)
+        everything = [
+            state for index, state in sorted(context.states.items()) if not doomed or state.tp.topic not in doomed
+        ]
+        yield from services.send_metadata(brokers, everything, cause)
     yield from machines.replicas_online(brokers, cause)
     yield from machines.bring_online(cause)
     if context.reassigning:

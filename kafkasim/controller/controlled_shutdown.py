@@ -7,8 +7,9 @@ until its znode is gone; partitions with one replica stay with it and are offlin
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from kafkasim.controller.services import Services
+from kafkasim.controller.services import BROKER_EPOCHS_SINCE, Services
 from kafkasim.controller.sizes import controlled_shutdown_response_bytes
 from kafkasim.controller.state_machines import CONTROLLED_SHUTDOWN, StateMachines
 from kafkasim.controller.store import Steps
@@ -21,6 +22,9 @@ from kafkasim.protocol import (
     Request,
     TopicPartition,
 )
+from kafkasim.scenario.versions import Version
+
+_BATCHED_SINCE: Final = Version(1, 1)
 
 
 def process(services: Services, machines: StateMachines, request: Request, cause: int) -> Steps:
@@ -31,7 +35,7 @@ def process(services: Services, machines: StateMachines, request: Request, cause
     if broker not in context.live:
         answer(request, BROKER_NOT_AVAILABLE, [])
         return
-    if body.broker_epoch < context.live[broker]:
+    if body.broker_epoch < context.live[broker] and services.version >= BROKER_EPOCHS_SINCE:
         answer(request, STALE_BROKER_EPOCH, [])
         return
     context.shutting_down[broker] = None
@@ -43,10 +47,14 @@ def process(services: Services, machines: StateMachines, request: Request, cause
             continue
         (led if state.leader == broker else followed).append(index)
     row = services.note("controlled_shutdown", f"broker {broker}: leads {len(led)}, follows {len(followed)}", cause)
-    yield from machines.elect(led, CONTROLLED_SHUTDOWN, row)
-    if followed:
-        yield from machines.stop_replicas({broker: followed}, False, row)
-        yield from machines.take_offline({broker: followed}, row)
+    # Before 1.1 one partition after the other, each with requests of its own.
+    together = services.version >= _BATCHED_SINCE
+    for indexes in [led] if together else [[index] for index in led]:
+        yield from machines.elect(indexes, CONTROLLED_SHUTDOWN, row)
+    for indexes in [followed] if together else [[index] for index in followed]:
+        if indexes:
+            yield from machines.stop_replicas({broker: indexes}, False, row)
+            yield from machines.take_offline({broker: indexes}, row)
     left = [
         context.partitions[index]
         for index in sorted(context.led.get(broker, {}))

@@ -2,9 +2,11 @@
 
 Stands for ``KafkaController``.  All that it does is an event in one queue, processed by one thread (one SimPy process)
 that blocks on ZooKeeper: a mass election delays an AlterPartition behind it.  Every write is fenced by the version of
-``/controller_epoch``; who finds itself succeeded resigns.
+``/controller_epoch`` (2.1 and later); who finds itself succeeded resigns.
 
-Left out: disk failures, ISR notifications of releases before 2.7, elections that an administrator wants unclean.
+Approximation: before 0.11 a lock takes the place of the queue; events are taken in the order in which they came up.
+
+Left out: disk failures, elections that an administrator wants unclean.
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ from kafkasim.scenario.versions import Version
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.operations import Exists, WatchEvent
 
+FENCED_SINCE: Final = (2, 1)
+"""From then on a controller's writes are checked against the epoch that it was elected in."""
 FIRST_BALANCE_S: Final = 5.0
 """After a failover the first balance check comes this much later."""
 
@@ -93,7 +97,7 @@ class Controller:
         self.expired_events: int = 0
         self.context = ControllerContext()
         self.queue = EventQueue(env)
-        self.store = ControllerStore(zk, self.context, pipelined)
+        self.store = ControllerStore(zk, self.context, pipelined, version >= FENCED_SINCE)
         self.channels = ChannelManager(network, streams, broker_id, host, directory, config, self._response, self.life)
         self._env = env
         self._topics = topics
@@ -138,6 +142,8 @@ class Controller:
             events.TOPIC_DELETION: orders.topic_deletion,
             events.STOP_REPLICA_RESPONSE: orders.replicas_deleted,
             events.REASSIGNMENT: orders.reassign,
+            events.ISR_CHANGE_NOTIFICATION: orders.isr_changes,
+            events.REASSIGNMENT_ISR_CHANGE: orders.reassigned_isr_changed,
             events.LEADER_AND_ISR_RESPONSE: self._ignored,
             events.UPDATE_METADATA_RESPONSE: self._ignored,
         }

@@ -32,6 +32,8 @@ PARTITION_MODIFICATIONS: Final = "PartitionModifications"
 TOPIC_DELETION: Final = "TopicDeletion"
 STOP_REPLICA_RESPONSE: Final = "TopicDeletionStopReplicaResponseReceived"
 REASSIGNMENT: Final = "ApiPartitionReassignment"
+ISR_CHANGE_NOTIFICATION: Final = "IsrChangeNotification"
+REASSIGNMENT_ISR_CHANGE: Final = "PartitionReassignmentIsrChange"
 LEADER_AND_ISR_RESPONSE: Final = "LeaderAndIsrResponseReceived"
 UPDATE_METADATA_RESPONSE: Final = "UpdateMetadataResponseReceived"
 

@@ -10,7 +10,7 @@ Left out: creation of ``/feature``, topic ids written by the first 2.8 controlle
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Final
 
 import simpy
 
@@ -31,7 +31,11 @@ from kafkasim.controller.store import (
     topic_path,
 )
 from kafkasim.controller.topic_deletion import TopicDeletion
+from kafkasim.scenario.versions import Version
 from kafkasim.zookeeper.operations import Delete, Exists, GetChildren, GetData
+
+_FEATURES_SINCE: Final = Version(2, 7)
+_LOG_DIRS_SINCE: Final = Version(1, 0)
 
 
 def run(
@@ -40,10 +44,12 @@ def run(
     """From the won election to "ready to serve as the new controller"."""
     store = services.store
     context = services.context
-    yield from store.read_one(GetData(FEATURE, False))
+    if services.version >= _FEATURES_SINCE:
+        yield from store.read_one(GetData(FEATURE, False))
     yield from store.read_one(Exists(PREFERRED_REPLICA_ELECTION, True))
     yield from store.read_one(Exists(REASSIGN_PARTITIONS, True))
-    yield from _delete_notifications(services, LOG_DIR_EVENT_NOTIFICATION)
+    if services.version >= _LOG_DIRS_SINCE:
+        yield from _delete_notifications(services, LOG_DIR_EVENT_NOTIFICATION)
     yield from _delete_notifications(services, ISR_CHANGE_NOTIFICATION)
     yield from _read_context(services)
     doomed = yield from store.read_one(GetChildren(DELETE_TOPICS, True))

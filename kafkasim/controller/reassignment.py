@@ -11,17 +11,21 @@ Left out: reassignment through ``/admin/reassign_partitions``, throttles, cancel
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import simpy
 
 from kafkasim.controller.assignment import Assignment
 from kafkasim.controller.services import Services
 from kafkasim.controller.state_machines import REASSIGN, StateMachines
-from kafkasim.controller.store import Steps, topic_path
+from kafkasim.controller.store import Steps, state_path, topic_path
 from kafkasim.messages import AlterReassignmentsBody
 from kafkasim.protocol import NONE, NOT_CONTROLLER, UNKNOWN_SERVER_ERROR, UNKNOWN_TOPIC_OR_PARTITION, Request
-from kafkasim.zookeeper.operations import SetData
+from kafkasim.scenario.versions import Version
+from kafkasim.zookeeper.operations import Exists, SetData
+
+_TOLD_SINCE: Final = Version(2, 7)
+"""Before, the controller watches the states of what it reassigns: it is not asked when an ISR changes."""
 
 
 class Reassignments:
@@ -111,6 +115,9 @@ class Reassignments:
     def _complete(self, index: int, assignment: Assignment) -> Generator[simpy.Event, Any, bool]:
         if not assignment.unfinished:
             return True
+        services = self._services
+        if services.version < _TOLD_SINCE:
+            yield from services.store.read_one(Exists(state_path(services.context.partitions[index]), True))
         state = (yield from self._services.store.states([index])).get(index)
         return state is not None and all(broker in state.isr for broker in assignment.target)
 

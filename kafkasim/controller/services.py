@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from kafkasim.controller.channels import ChannelManager
 from kafkasim.controller.context import ControllerContext
@@ -18,6 +18,8 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.scenario.versions import Version
 from kafkasim.topics import Topics
 
+BROKER_EPOCHS_SINCE: Final = Version(2, 2)
+"""KIP-380: brokers' processes are told apart by their epochs, and metadata go to whom they are news to."""
 _SHOWN_ONE_BY_ONE = 4
 
 
@@ -76,8 +78,12 @@ class Services:
         batch.send(cause)
 
     def send_metadata(self, brokers: list[int], states: list[PartitionState], cause: int) -> Steps:
-        """UpdateMetadata to ``brokers`` by itself."""
+        """UpdateMetadata to ``brokers`` by itself; before 2.2 none of ``states`` means all that are known."""
         batch = self.batch()
+        if not states and self.version < BROKER_EPOCHS_SINCE:
+            doomed = self.context.to_delete
+            known = sorted(self.context.states.items())
+            states = [state for _, state in known if not doomed or state.tp.topic not in doomed]
         batch.add_metadata(brokers, states)
         yield from self.send(batch, cause)
 

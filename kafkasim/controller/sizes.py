@@ -15,24 +15,42 @@ from kafkasim.scenario.versions import Version
 _TOPIC_IDS_SINCE: Final = Version(2, 8)
 _RECOVERY_STATE_SINCE: Final = Version(3, 2)
 _KRAFT_FLAG_SINCE: Final = Version(3, 4)
+_FLEXIBLE_SINCE: Final = Version(2, 4)  # compact lengths, tags; adding and removing replicas
+_GROUPED_SINCE: Final = Version(2, 2)  # by topic, with the broker's epoch; before, each partition names its topic
+_IS_NEW_SINCE: Final = Version(1, 0)  # LeaderAndIsr v1; UpdateMetadata v4 with offline replicas
+_LENGTHS_BYTES: Final = 4
+_BROKER_EPOCH_BYTES: Final = 8
+_OLD_TOPIC_BYTES: Final = 6
 _TOPIC_BYTES: Final = 3  # length of the name, length of the partitions, tags
 _TOPIC_ID_BYTES: Final = 16
 _REPLICA_BYTES: Final = 4
 
 
 def _topics_bytes(partitions: Iterable[PartitionState], version: Version) -> int:
+    if version < _GROUPED_SINCE:
+        return sum(2 + len(state.tp.topic) for state in partitions)
     names: dict[str, None] = {}
     for state in partitions:
         names[state.tp.topic] = None
-    each = _TOPIC_BYTES + (_TOPIC_ID_BYTES if version >= _TOPIC_IDS_SINCE else 0)
+    each = _TOPIC_BYTES if version >= _FLEXIBLE_SINCE else _OLD_TOPIC_BYTES
+    each += _TOPIC_ID_BYTES if version >= _TOPIC_IDS_SINCE else 0
     return sum(each + len(name) for name in names)
+
+
+def _fixed_bytes(version: Version) -> int:
+    """What is not of topics or brokers, beside its 2.4 size: longer lengths before, no broker epoch before 2.2."""
+    if version >= _FLEXIBLE_SINCE:
+        return 1 if version >= _KRAFT_FLAG_SINCE else 0
+    return _LENGTHS_BYTES if version >= _GROUPED_SINCE else _LENGTHS_BYTES - _BROKER_EPOCH_BYTES
 
 
 def leader_and_isr_bytes(partitions: list[PartitionState], live_leaders: int, version: Version) -> int:
     """LeaderAndIsr; ``live_leaders`` are the brokers named with their address."""
-    fixed = 33 + (1 if version >= _KRAFT_FLAG_SINCE else 0)
-    each = 26 + (1 if version >= _RECOVERY_STATE_SINCE else 0)
-    size = fixed + 19 * live_leaders + _topics_bytes(partitions, version)
+    if version >= _FLEXIBLE_SINCE:
+        each = 26 + (1 if version >= _RECOVERY_STATE_SINCE else 0)
+    else:
+        each = 29 if version >= _IS_NEW_SINCE else 28
+    size = 33 + _fixed_bytes(version) + 19 * live_leaders + _topics_bytes(partitions, version)
     for state in partitions:
         size += each + _REPLICA_BYTES * (len(state.isr) + len(state.replicas))
     return size
@@ -40,9 +58,11 @@ def leader_and_isr_bytes(partitions: list[PartitionState], live_leaders: int, ve
 
 def update_metadata_bytes(partitions: list[PartitionState], brokers: int, version: Version) -> int:
     """UpdateMetadata for ``partitions`` and a list of ``brokers`` live brokers."""
-    size = 32 + (1 if version >= _KRAFT_FLAG_SINCE else 0) + 34 * brokers + _topics_bytes(partitions, version)
+    flexible = version >= _FLEXIBLE_SINCE
+    size = 32 + _fixed_bytes(version) + (34 if flexible else 38) * brokers + _topics_bytes(partitions, version)
+    old = 32 if version >= _IS_NEW_SINCE else 28
     for state in partitions:
-        size += 24 + _REPLICA_BYTES * (len(state.isr) + len(state.replicas))
+        size += (24 if flexible else old) + _REPLICA_BYTES * (len(state.isr) + len(state.replicas))
     return size
 
 

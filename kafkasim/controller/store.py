@@ -2,7 +2,8 @@
 
 Stands for the controller's part of ``KafkaZkClient``.  Requests of one call are pipelined (the client's window of 10);
 the event thread waits for all of them.  Every write is a multi with a check of the version of ``/controller_epoch``: a
-controller that has been succeeded cannot write.  Each method is a generator of a SimPy process.
+controller that has been succeeded cannot write (``fenced``; before 2.1 it could, where nothing else stood against it).
+Each method is a generator of a SimPy process.
 
 ``state_reads``, ``state_writes``, ``reads`` and ``writes`` count what has been asked for; reads and writes include
 those of partition states.  ``cause`` is the timeline row that watchers of the changes are told.  ``pipelined`` is
@@ -90,7 +91,7 @@ def state_path(tp: TopicPartition) -> str:
 class ControllerStore:
     """Reads and fenced writes of one broker's controller."""
 
-    def __init__(self, zk: ZooKeeper, context: ControllerContext, pipelined: bool = True) -> None:
+    def __init__(self, zk: ZooKeeper, context: ControllerContext, pipelined: bool = True, fenced: bool = True) -> None:
         self.reads: int = 0
         self.writes: int = 0
         self.state_reads: int = 0
@@ -98,6 +99,7 @@ class ControllerStore:
         self.dead: bool = False
         self.cause: int = 0
         self.pipelined = pipelined
+        self.fenced = fenced
         self._zk = zk
         self._context = context
 
@@ -117,6 +119,8 @@ class ControllerStore:
             ControllerMoved: if a check of the epoch failed.
         """
         self.writes += len(operations)
+        if not self.fenced:
+            return (yield from self._submit(operations))
         check = Check(CONTROLLER_EPOCH, self._context.epoch_version)
         multis = [Multi([check, operation]) for operation in operations]
         outcomes: list[Outcome] = []
@@ -129,10 +133,10 @@ class ControllerStore:
             outcomes.append(outcome.outcomes[1])
         return outcomes
 
-    def elect(self, multi: Operation) -> Generator[simpy.Event, Any, Outcome]:
-        """The one write that is not fenced: the multi that makes a controller."""
+    def elect(self, operation: Operation) -> Generator[simpy.Event, Any, Outcome]:
+        """The one write that is never fenced: what makes a controller."""
         self.writes += 1
-        return (yield from self._submit([multi]))[0]
+        return (yield from self._submit([operation]))[0]
 
     def delete_recursively(self, path: str) -> Generator[simpy.Event, Any, None]:
         """A znode and all below it, children first: a list and a delete each, one after the other."""

@@ -3,8 +3,8 @@
 Stands for the ``…Handler`` classes of ``KafkaController``.  Every broker watches ``/controller``; the rest is the
 active controller's.  A watch is set again by the read that the event makes.
 
-Left out: handlers of ``/admin/reassign_partitions``, disk failures, ISR notifications: their watches are set, what
-fires is not acted on.
+Left out: handlers of ``/admin/reassign_partitions`` and of disk failures: their watches are set, what fires is not
+acted on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from kafkasim.controller.event_queue import (
     CONTROLLER_CHANGE,
     ELECT_BY_ZOOKEEPER,
     PARTITION_MODIFICATIONS,
+    REASSIGNMENT_ISR_CHANGE,
     REELECT,
     TOPIC_CHANGE,
     TOPIC_DELETION,
     ControllerEvent,
+)
+from kafkasim.controller.event_queue import (
+    ISR_CHANGE_NOTIFICATION as ISR_CHANGES,
 )
 from kafkasim.controller.store import (
     BROKER_IDS,
@@ -66,6 +70,11 @@ def event_of(fired: WatchEvent, active: bool) -> ControllerEvent | None:
         return ControllerEvent(TOPIC_CHANGE, cause=cause)
     if path == DELETE_TOPICS and kind == CHILDREN:
         return ControllerEvent(TOPIC_DELETION, cause=cause)
+    if path == ISR_CHANGE_NOTIFICATION and kind == CHILDREN:
+        return ControllerEvent(ISR_CHANGES, cause=cause)
+    if kind == CHANGED and path.startswith(f"{TOPICS}/") and path.endswith("/state"):
+        _, _, _, topic, _, partition, _ = path.split("/")
+        return ControllerEvent(REASSIGNMENT_ISR_CHANGE, (topic, int(partition)), cause)
     if kind == CHANGED and path.startswith(f"{TOPICS}/"):
         return ControllerEvent(PARTITION_MODIFICATIONS, path[len(TOPICS) + 1 :], cause)
     if kind == CHANGED and path.startswith(f"{BROKER_IDS}/"):

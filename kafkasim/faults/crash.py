@@ -8,6 +8,7 @@ start that fails (its id znode still belongs to the old session) is followed by 
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from simpy.events import Event
@@ -49,6 +50,16 @@ def serves(cluster: Cluster, process: Process) -> bool:
         broker = cluster.brokers[process.number]
         return broker.registered and broker.server.open
     return cluster.ensemble.is_serving(process.number)
+
+
+def restart_when_ended(cluster: Cluster) -> None:
+    """A broker's process that ends by itself is started again after the supervisor's delay."""
+    for number, broker in cluster.brokers.items():
+        broker.on_exit = partial(_ended, cluster, Process("broker", number))
+
+
+def _ended(cluster: Cluster, process: Process, cause: int) -> None:
+    supervise(cluster, process, cluster.env.now + restart_delay_s(cluster, process), cause)
 
 
 def supervise(cluster: Cluster, process: Process, at: float, cause: int) -> None:

@@ -16,7 +16,7 @@ from simpy.events import Event
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
-from kafkasim.faults.crash import Crash
+from kafkasim.faults.crash import Crash, restart_when_ended
 from kafkasim.faults.elections import PreferredElection
 from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.faults.freeze import Freeze
@@ -58,6 +58,7 @@ class EventSchedule:
         self._cluster = cluster
         self._admin_host = cluster.make_host("administrator", None)
         self._draws = cluster.streams.stream("events/targets")
+        restart_when_ended(cluster)
         self._looking = False
         for spec in sorted(specs, key=lambda spec: spec.at_s):
             cluster.env.call_at(spec.at_s, self._begin, spec)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from typing import Any
 
 from mypy_extensions import mypyc_attr
@@ -139,7 +140,8 @@ class WorkerPool:
 
     ``begin(job)`` returns the seconds until the job's effect; ``finish(job)`` applies the
     effect at that moment and returns the seconds for which the worker stays busy after it;
-    a negative answer -x says that the effect has to wait x seconds more (a lock is held).
+    a negative answer -x says that the effect has to wait x seconds more (a lock is held), minus
+    infinity that it has to wait until somebody calls :meth:`resume`.
     ``wake_up_s`` is added when a job meets an idle worker (a thread that waits must be
     woken; one that finds work in the queue need not be).
     """
@@ -253,6 +255,10 @@ class WorkerPool:
         self._resumes_at = resumes_at
         self._lingering = [max(free_at, now) + pause_s for free_at in self._lingering]
 
+    def resume(self, job: Job) -> None:
+        """What ``job`` has waited for, its worker held, has come."""
+        self._scheduler.call_at(self._scheduler.now, self._on_completion, job)
+
     def _arrive(self, job: Job) -> None:
         if job.pool_generation != self.generation:
             return
@@ -285,7 +291,8 @@ class WorkerPool:
         finish = self._finish
         extra_s = finish(job)
         if extra_s < 0.0:
-            scheduler.call_at(now - extra_s, self._on_completion, job)
+            if extra_s != -inf:
+                scheduler.call_at(now - extra_s, self._on_completion, job)
             return
         if job.pool_generation != self.generation:
             self._count_cut(job)

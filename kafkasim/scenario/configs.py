@@ -116,18 +116,22 @@ def producer(raw: Mapping[str, Any], version: Version, client_id: str = "") -> C
 
     From 3.0.1 on idempotence is the default and is switched off, if nobody asked for it, where ``acks`` is not all,
     ``retries`` is 0 or more than five requests may be in flight; before, asking for it makes acks all. A delivery
-    timeout that nobody set is raised to ``linger.ms`` + ``request.timeout.ms``.
+    timeout that nobody set is raised to ``linger.ms`` + ``request.timeout.ms`` (before 2.1 there is none).
     """
     complete = overlay("producer", raw, version)
     if not complete["client.id"]:
         complete["client.id"] = client_id
     explicit = raw.get("enable.idempotence") is not None
-    if complete["enable.idempotence"] and explicit and "acks" not in raw:
+    if complete.get("enable.idempotence") and explicit and "acks" not in raw:
         complete["acks"] = "all"
-    if complete["enable.idempotence"] and not explicit and idempotence_conflict(complete) is not None:
+    if complete.get("enable.idempotence") and not explicit and idempotence_conflict(complete) is not None:
         complete["enable.idempotence"] = False
     least = min(_int(complete, "linger.ms") + _int(complete, "request.timeout.ms"), 2**31 - 1)
-    if "delivery.timeout.ms" not in raw and _int(complete, "delivery.timeout.ms") < least:
+    if (
+        "delivery.timeout.ms" in complete
+        and "delivery.timeout.ms" not in raw
+        and _int(complete, "delivery.timeout.ms") < least
+    ):
         complete["delivery.timeout.ms"] = least
     return complete
 

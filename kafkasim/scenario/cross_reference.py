@@ -12,7 +12,10 @@ from kafkasim.scenario.paths import Path, find
 from kafkasim.scenario.reporter import Reporter
 from kafkasim.scenario.schema import ScenarioFile
 from kafkasim.scenario.schema_cluster import Host, Topic
+from kafkasim.scenario.versions import Version
 
+PIPELINED_SINCE = Version(1, 1)
+"""From then on the controller's requests to ZooKeeper are pipelined."""
 DEFAULT_HOST = "default"
 MOST_BROKERS, MOST_SERVERS, MOST_PARTITIONS = 1000, 31, 200_000
 
@@ -139,8 +142,11 @@ def _brokers(facts: Facts) -> None:
     controller = facts.file.cluster.initial_controller
     if controller is not None and controller not in facts.ids:
         report.wrong(("cluster", "initial_controller"), "there is no such broker", controller, listed(facts.ids))
-    if facts.file.cluster.controller.zookeeper_client == "synchronous":
+    client = facts.file.cluster.controller.zookeeper_client
+    if client == "synchronous" and facts.version >= PIPELINED_SINCE:
         report.warn("an experiment: the controller asks ZooKeeper one thing at a time, as before Kafka 1.1")
+    if client == "pipelined" and facts.version < PIPELINED_SINCE:
+        report.warn("an experiment: the controller's requests to ZooKeeper are pipelined, as from Kafka 1.1 on")
 
 
 def _zookeeper(facts: Facts) -> None:

@@ -114,7 +114,7 @@ class ZooKeeperSpec:
 
 @dataclass(frozen=True, slots=True)
 class ControllerSpec:
-    """The controller. ``pipelined_zookeeper`` False: one request at a time, as before Kafka 1.1 (an experiment)."""
+    """The controller. ``pipelined_zookeeper`` False: one request at a time, as before Kafka 1.1."""
 
     pipelined_zookeeper: bool = True
 

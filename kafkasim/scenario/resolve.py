@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafkasim.scenario import model, schema, schema_cluster
 from kafkasim.scenario.costs import CostsSpec, cost_docs
-from kafkasim.scenario.cross_reference import DEFAULT_HOST, Facts
+from kafkasim.scenario.cross_reference import DEFAULT_HOST, PIPELINED_SINCE, Facts
 from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
 from kafkasim.scenario.schema_events import LINKS, TARGETED, TOPICS, VERBS, Ends, Event, LossyEnds, SlowEnds
 from kafkasim.scenario.targets import parse_target
@@ -42,7 +42,11 @@ def cluster(facts: Facts) -> model.ClusterSpec:
             loopback_latency_s=network.loopback,
         ),
         initial_controller=file.initial_controller,
-        controller=model.ControllerSpec(file.controller.zookeeper_client == "pipelined"),
+        controller=model.ControllerSpec(
+            file.version >= PIPELINED_SINCE
+            if file.controller.zookeeper_client is None
+            else file.controller.zookeeper_client == "pipelined"
+        ),
     )
 
 

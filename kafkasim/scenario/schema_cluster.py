@@ -24,7 +24,7 @@ from kafkasim.scenario.fields import (
     wrong,
 )
 from kafkasim.scenario.units import format_duration
-from kafkasim.scenario.versions import LAST_PATCH, LATEST, Version, accept, accepted_text
+from kafkasim.scenario.versions import LATEST, Version, accept, accepted_text, lines
 
 
 def _costs_model() -> type[Strict]:
@@ -136,7 +136,6 @@ class ZooKeeper(Strict):
 def _version(value: object) -> Version:
     if isinstance(value, Version):
         return value
-    lines = [f"{major}.{minor}" for major, minor in LAST_PATCH]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise wrong(f'a release is text: write "{value}" in quotes', accepted_text())
     if not isinstance(value, str):
@@ -144,7 +143,7 @@ def _version(value: object) -> Version:
     try:
         return accept(value)
     except ValueError as error:
-        raise wrong(str(error), f"{accepted_text()} and their patch releases", nearest(value, lines) or "") from None
+        raise wrong(str(error), f"{accepted_text()} and their patch releases", nearest(value, lines()) or "") from None
 
 
 class _ReleaseSchema:
@@ -158,8 +157,8 @@ class _ReleaseSchema:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        lines = "|".join(f"{major}\\.{minor}" for major, minor in LAST_PATCH)
-        return {"type": "string", "pattern": f"^(?:{lines})(?:\\.[0-9]+)?$", "examples": [LATEST.line]}
+        names = "|".join(line.replace(".", r"\.") for line in [*lines(), "0.11"])
+        return {"type": "string", "pattern": f"^(?:{names})(?:\\.[0-9]+){{0,2}}$", "examples": [LATEST.line]}
 
 
 Release = Annotated[Version, _ReleaseSchema]
@@ -168,8 +167,9 @@ Release = Annotated[Version, _ReleaseSchema]
 class Controller(Strict):
     """How the controller works."""
 
-    zookeeper_client: Literal["pipelined", "synchronous"] = Field(
-        "pipelined", description="synchronous: one request at a time, as before Kafka 1.1 (an experiment)."
+    zookeeper_client: Literal["pipelined", "synchronous"] | None = Field(
+        None,
+        description="synchronous: one request at a time, as before Kafka 1.1. Absent: as in the cluster's release.",
     )
 
 

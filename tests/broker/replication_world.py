@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kafkasim.broker.fetcher import FetcherListener, ReplicaFetcher
+from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.followed import FetcherListener
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
@@ -64,12 +65,20 @@ class FetchNotes(FetcherListener):
     def __init__(self):
         self.backoffs = []
         self.cuts = []
+        self.failures = []
+        self.halts = []
 
     def truncated(self, partition, removed, cause, now):
         self.cuts.append((partition.broker_id, [(b.base_offset, b.count) for b in removed]))
 
     def backed_off(self, partition, error, now):
         self.backoffs.append((now, partition.tp.name, error))
+
+    def failed(self, partition, reason, now):
+        self.failures.append((now, partition.tp.name, reason))
+
+    def ahead_of_leader(self, partition, leader_end_offset, now):
+        self.halts.append((now, partition.tp.name, leader_end_offset))
 
 
 class Node:

@@ -36,6 +36,8 @@ consumers:
     config: {{auto.offset.reset: earliest}}
 events:
 {events}
+expect:
+{expect}
 """
 RING = "{0: [1, 2, 3], 1: [2, 3, 1], 2: [3, 1, 2]}"
 
@@ -82,6 +84,11 @@ class Run:
             events.append(row.event)
         return events
 
+    def value(self, sentence: str) -> float | None:
+        """What a sentence of ``expect`` was held against."""
+        rows: list[dict[str, Any]] = self.summary["expectations"]
+        return next(row["value"] for row in rows if row["text"] == sentence)  # type: ignore[no-any-return]
+
     def outages(self, kind: str, partition: int | None = None) -> list[dict[str, Any]]:
         """Rows of unavailability."""
         rows: list[dict[str, Any]] = self.summary["unavailability"]
@@ -100,12 +107,13 @@ class Run:
 
 def run(
     *events: str, duration: int = 80, seed: int = 1, acks: str = "all", controller: int = 2, balance: str = "false",
-    factor: int = 3, assignment: str = RING, sets: tuple[str, ...] = (),
+    factor: int = 3, assignment: str = RING, sets: tuple[str, ...] = (), expect: tuple[str, ...] = (),
 ) -> Run:  # fmt: skip
     """Simulate the laboratory with events written as in a file."""
     text = BASE.format(
         duration=duration, acks=acks, controller=controller, balance=balance, factor=factor, assignment=assignment,
         idempotent="true" if acks == "all" else "false", events="\n".join(f"  - {event}" for event in events) or " []",
+        expect="\n".join(f"  - {sentence}" for sentence in expect) or " []",
     )  # fmt: skip
     with TemporaryDirectory() as directory:
         path = Path(directory) / "laboratory.yaml"
