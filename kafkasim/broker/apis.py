@@ -154,7 +154,7 @@ class Apis:
                 continue
             item.leader_epoch = partition.leader_epoch
             if item.timestamp == EARLIEST:
-                item.offset = 0
+                item.offset = partition.log.log_start_offset
             elif partition.high_watermark < partition.epoch_start_offset:
                 item.error = OFFSET_NOT_AVAILABLE
             else:

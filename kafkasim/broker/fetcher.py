@@ -54,6 +54,9 @@ class FetcherListener:
         """Batches have been cut off a follower's log."""
         raise NotImplementedError
 
+    def log_start_raised(self, partition: Partition, removed: list[RecordBatch], now: float) -> None:
+        """A follower's log begins later, as its leader's does; ``removed`` it has dropped at once."""
+
     def backed_off(self, partition: Partition, error: int, now: float) -> None:
         """A partition is delayed after an error."""
         raise NotImplementedError
@@ -330,6 +333,8 @@ class ReplicaFetcher(ConnectionOwner):
                     high_watermark = end
                 if high_watermark >= 0:
                     partition.high_watermark = high_watermark
+                if fetch.log_start_offset > partition.log.log_start_offset:
+                    self._raise_start(partition, fetch.log_start_offset)
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
@@ -342,9 +347,9 @@ class ReplicaFetcher(ConnectionOwner):
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset):
-                    at = self.host.disk.fsync(at)
+                    at = log.storage.disk.fsync(at)
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
-                at = self.host.disk.fsync(at)
+                at = log.storage.disk.fsync(at)
             log.append(batch)
         fetch.fetch_offset = log.log_end_offset
         fetch.last_fetched_epoch = log.epochs[-1]
@@ -360,6 +365,9 @@ class ReplicaFetcher(ConnectionOwner):
         error = fetch.error
         if error == NONE:
             at = self._truncate(followed, fetch.diverging_epoch, fetch.diverging_end_offset, at)
+            self._changed.append(fetch)
+        elif error == OFFSET_OUT_OF_RANGE and fetch.fetch_offset < fetch.log_start_offset:
+            at = self._restart(followed, fetch.log_start_offset, at)
             self._changed.append(fetch)
         elif error == OFFSET_OUT_OF_RANGE:
             # The leader's log is shorter: only after an unclean election or lost data.
@@ -378,6 +386,21 @@ class ReplicaFetcher(ConnectionOwner):
         _empty(fetch)
         return at
 
+    def _raise_start(self, partition: Partition, offset: int) -> None:
+        """The leader's log begins later: so does this one (its segments are deleted by the next retention pass)."""
+        if partition.log.raise_start(min(offset, partition.high_watermark)):
+            self.listener.log_start_raised(partition, [], self._scheduler.now)
+
+    def _restart(self, followed: FollowedPartition, offset: int, at: float) -> float:
+        """The leader has deleted what comes next: begin again with an empty log at the leader's start."""
+        partition = followed.partition
+        removed = partition.log.restart_at(offset)
+        partition.high_watermark = offset
+        self.listener.log_start_raised(partition, removed, self._scheduler.now)
+        followed.fetch.fetch_offset = offset
+        followed.fetch.last_fetched_epoch = -1
+        return partition.log.storage.disk.fsync(at)  # the directory's recovery-point checkpoint
+
     def _truncate(self, followed: FollowedPartition, epoch: int, end_offset: int, at: float) -> float:
         log = followed.partition.log
         own_epoch, own_end = log.end_offset_for(epoch)
@@ -395,7 +418,7 @@ class ReplicaFetcher(ConnectionOwner):
             partition.high_watermark = log.log_end_offset
         if removed:
             self.listener.truncated(partition, removed, partition.epoch_cause, self._scheduler.now)
-            disk = self.host.disk
+            disk = log.storage.disk
             if self.settings.syncs_cut_epochs:
                 at = disk.fsync(at)
             at = disk.fsync(at)  # the snapshot that ends the rebuild of the producer state
