@@ -31,6 +31,8 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
     def open_stream(partition: int | None) -> int:
         account = cluster.ledger.open_stream(spec.name, number, spec.topic, partition)
         cluster.broker_collector.add_stream(paced)
+        if cluster.timestamp_offsets_s is not None:
+            cluster.timestamp_offsets_s.append(spec.timestamp_offset_s)
         return account.number
 
     host = cluster.make_client_host(spec.name, f"producer {name}", spec.rack, spec.host)

@@ -84,7 +84,16 @@ class Books:
         leader = self._cluster.board.leader_of(tp.index)
         log = replica.log
         streams = self._cluster.ledger.streams
-        batches = [(streams[b.stream], b.first, b.first + b.count, b.base_offset) for b in log.batches if b.stream >= 0]
+        start = log.log_start_offset
+        batches = [
+            (streams[b.stream], b.first, b.first + b.count, b.base_offset)
+            for b in log.batches
+            if b.stream >= 0 and b.base_offset >= start
+        ]
+        history = self._cluster.broker_collector.histories.get(tp.index)
+        if history is not None:
+            history.note(log.batches, self._cluster.waiting.first_positions(tp), keep=False)
+            batches = history.between(start, log.trimmed_offset) + batches
         positions: dict[str, tuple[int, int]] = {}
         for group in self._cluster.groups.values():
             if tp in group.partitions:
@@ -98,7 +107,7 @@ class Books:
                 positions[group.name] = (first, max(at, first))
         self._cluster.ledger.scan_log(
             tp.topic, tp.partition, batches, log.log_end_offset, replica.high_watermark, leader is not None,
-            positions, log.trimmed_offset,
+            positions, start if history is not None else log.trimmed_offset, counted=history is not None,
         )  # fmt: skip
 
     def _note_undelivered(self, end_s: float) -> None:
@@ -115,6 +124,8 @@ class Books:
                 for batch in log.batches[log.index_of(position) :]:
                     if batch.stream >= 0:
                         skip = max(0, position - batch.base_offset)
+                        if skip >= batch.count:
+                            continue
                         first = time_at(batch, skip)
                         spans.setdefault(tp.topic, []).append((first, batch.last_time, batch.count - skip))
             for topic, censored in spans.items():
@@ -149,5 +160,8 @@ def _diverged(replicas: list[Partition]) -> int:
     total = 0
     for i, one in enumerate(replicas):
         for other in replicas[i + 1 :]:
-            total += differing(one.log.batches, other.log.batches)
+            logs = (one.log, other.log)
+            start = max(max(log.log_start_offset, log.trimmed_offset, log.cleaned_offset) for log in logs)
+            mine, others = ([batch for batch in log.batches if batch.base_offset >= start] for log in logs)
+            total += differing(mine, others)
     return total

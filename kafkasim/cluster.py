@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafkasim import record_history
 from kafkasim.applications import make_member, make_producer
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
@@ -18,9 +19,10 @@ from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
 from kafkasim.controller.store import BLOCK_PATH
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.host import Host
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
+from kafkasim.machines import make_disk
 from kafkasim.messages import PartitionState
 from kafkasim.metrics.availability import AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook
@@ -30,6 +32,7 @@ from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
 from kafkasim.placing import INITIAL_CONTROLLER_EPOCH, make_topics, settled_states
 from kafkasim.protocol import TopicPartition
+from kafkasim.record_history import RecordHistory
 from kafkasim.scenario import Scenario
 from kafkasim.scenario.model import ConsumerSpec, HostRef, HostSpec, ProducerSpec
 from kafkasim.waiting import Waiting
@@ -105,6 +108,13 @@ class Cluster(Directory):
             self.broker_collector.unanswered,
             self.env.scheduler,
         )
+        for tp in self.topics.all():
+            if record_history.may_delete(scenario, self.topics, tp.topic):
+                self.broker_collector.histories[tp.index] = RecordHistory(self.ledger)
+        self.timestamp_offsets_s: list[float] | None = None
+        """Of each stream, when a producer's clock is wrong."""
+        if any(producer.timestamp_offset_s for producer in scenario.producers):
+            self.timestamp_offsets_s = []
         self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
@@ -156,11 +166,11 @@ class Cluster(Directory):
         return self._host(name, rack, self.host_spec(reference), False)
 
     def _host(self, name: str, rack: str | None, spec: HostSpec, shared: bool) -> Host:
-        disk = Disk(
-            spec.disk.read_bytes_per_s, spec.disk.write_bytes_per_s, spec.disk.fsync_p50_s, spec.disk.fsync_p99_s,
-            self.streams.stream(f"disk/{name}"),
-        )  # fmt: skip
-        host = Host(name, rack, spec.cores, spec.nic_bytes_per_s, disk, shared)
+        disks = [
+            make_disk(self.streams, disk, name if number == 0 else f"{name}/{number}")
+            for number, disk in enumerate(spec.disks)
+        ]
+        host = Host(name, rack, spec.cores, spec.nic_bytes_per_s, disks[0], shared, disks[1:])
         self.hosts.append(host)
         return host
 
@@ -212,6 +222,7 @@ class Cluster(Directory):
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
                 self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
+                self.timestamp_offsets_s,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim import losses
 from kafkasim.board import Board
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
@@ -18,10 +19,11 @@ from kafkasim.divergence import differing
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
-from kafkasim.metrics.ledger import GroupAccount, Ledger, StreamAccount
+from kafkasim.metrics.ledger import GroupAccount, Ledger
 from kafkasim.metrics.series import Counter, SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
+from kafkasim.record_history import RecordHistory
 from kafkasim.topics import Topics
 
 MERGED_NOTES: Final = ("connections_reset",)
@@ -87,6 +89,10 @@ class WaitingTimes:
         """(group, first position) of the groups that did not begin at the start of ``tp``."""
         raise NotImplementedError
 
+    def first_positions(self, tp: TopicPartition) -> list[tuple[str, int]]:
+        """(group, first position) of all groups that read ``tp``; ``NOT_YET`` where there is none so far."""
+        raise NotImplementedError
+
     def target(self, client: int, tp: TopicPartition) -> int:
         """The broker to which producer instance ``client`` sends records of ``tp`` now; -1 none."""
         raise NotImplementedError
@@ -113,6 +119,10 @@ class BrokerCollector(BrokerMonitor):
         self.unanswered: dict[tuple[int, int], Unanswered] = {}
         self.keeps_logs: bool = False
         """Whether logs stay whole in memory: what all have read may still be lost with a machine's power."""
+        self.histories: dict[int, RecordHistory] = {}
+        """Of the partitions whose logs may delete within the run."""
+        self.compacted: dict[int, None] = {}
+        """Partitions whose logs are compacted: they stay in memory, as far as the cleaner lets them."""
         self._led: list[Partition | None] = [None] * len(topics)
         self._powerless: dict[int, list[tuple[list[RecordBatch], int]]] = {}
         self._topics = topics
@@ -184,7 +194,7 @@ class BrokerCollector(BrokerMonitor):
 
     def _settle_powerless(self, leader: Partition, now: float) -> None:
         for removed, cause in self._powerless.pop(leader.tp.index):
-            missing = [batch for batch in removed if not _holds(leader, batch)]
+            missing = [batch for batch in removed if not losses.holds(leader, batch)]
             self._note_losses(f"broker {leader.broker_id}", leader.tp, missing, cause, now)
 
     def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
@@ -195,7 +205,7 @@ class BrokerCollector(BrokerMonitor):
                 continue
             account = self._ledger.streams[batch.stream]
             if not any(first <= batch.first < last for first, last, _ in account.losses):
-                gone += _lost(account, batch, leader)
+                gone += losses.acknowledged_records(account, batch, leader)
             account.lose(batch.first, batch.first + batch.count, cause, batch.committed)
         if gone:
             self._timeline.add(now, actor, "lost", f"{tp}: {gone} acknowledged records", cause or None)
@@ -215,6 +225,9 @@ class BrokerCollector(BrokerMonitor):
         if self.keeps_logs:
             return
         tp = partition.tp
+        if tp.index in self.compacted:
+            return
+        history = self.histories.get(tp.index)
         cut = self._waiting.reach(tp)
         replicas = self.board.replicas[tp.index]
         for replica in replicas:
@@ -229,6 +242,12 @@ class BrokerCollector(BrokerMonitor):
         cut = partition.log.whole_below(cut)
         if any(replica.log.whole_below(cut) != cut for replica in replicas):
             return  # logs that have diverged: their batches end at other offsets here
+        if history is not None:
+            history.note(partition.log.trim(cut), self._waiting.first_positions(tp))
+            trimmed = partition.log.trimmed_offset
+            for replica in replicas:
+                history.note(replica.log.trim(trimmed), [])
+            return
         starts = self._waiting.late_starts(tp)
         folded = partition.log.trim(cut)
         for batch in folded:
@@ -260,12 +279,21 @@ class BrokerCollector(BrokerMonitor):
         if self._led[index] is partition:
             self._led[index] = None
         if not self.board.replicas[index]:
-            for batch in partition.log.batches:
-                if batch.stream >= 0:
-                    self._ledger.streams[batch.stream].expire(batch.first, batch.first + batch.count)
             end = partition.log.log_end_offset
             tp = partition.tp
+            history = self.histories.get(index)
+            if history is not None:
+                history.note(partition.log.batches, self._waiting.first_positions(tp), keep=False)
+                history.forget_below(end)
             self._ledger.scan_log(tp.topic, tp.partition, [], end, partition.high_watermark, False, {}, end)
+
+    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """A replica's log begins later than before."""
+        index = partition.tp.index
+        history = self.histories.get(index)
+        if history is not None:
+            history.note(batches, self._waiting.first_positions(partition.tp))
+            history.forget_below(min(replica.log.log_start_offset for replica in self.board.replicas[index]))
 
     def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
         """A replica has become leader or follower, or a leader's ISR has changed."""
@@ -279,40 +307,9 @@ class BrokerCollector(BrokerMonitor):
         self._led[index] = leader
         if before is not None and not partition.internal:
             # What only the former leader had is gone with its leadership, whenever it will be cut off its log.
-            beyond = _only_on(before, leader)
+            beyond = losses.only_on(before, leader)
             if beyond:
                 self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
-
-
-def _holds(replica: Partition, batch: RecordBatch) -> bool:
-    log = replica.log
-    if batch.base_offset >= log.log_end_offset:
-        return False
-    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)].agrees(batch)
-
-
-def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:
-    """The last batches of a former leader's log that the new leader's log does not hold."""
-    mine = {batch.base_offset: batch for batch in leader.log.batches[-4096:]}
-    only: list[RecordBatch] = []
-    for batch in reversed(before.log.batches):
-        if mine.get(batch.base_offset) is batch or batch.base_offset < leader.log.trimmed_offset:
-            break
-        only.append(batch)
-    only.reverse()
-    return only
-
-
-def _lost(account: StreamAccount, batch: RecordBatch, leader: Partition | None) -> int:
-    """How many acknowledged records of ``batch`` are not on the leader's log."""
-    first, last = batch.first, batch.first + batch.count
-    acknowledged = sum(b - a for a, b in account.acknowledged.overlaps(first, last))
-    if not acknowledged or leader is None:
-        return acknowledged
-    for kept in leader.log.batches:
-        if kept.stream == batch.stream and kept.first < last and kept.first + kept.count > first:
-            return 0
-    return acknowledged
 
 
 class ClientCollector(ClientMonitor):
@@ -508,6 +505,24 @@ class ClientCollector(ClientMonitor):
         key = (name, tp.index)
         if key not in self.first_positions:
             self.first_positions[key] = offset
+
+    def reset_over(self, client: int, tp: TopicPartition, old: int, new: int, now: float) -> None:
+        """What is still on the leader's log between the two positions is skipped; what is not has expired."""
+        leader = self._board.leader_of(tp.index)
+        if leader is None:
+            return
+        who = self.clients[client]
+        detail = f"{tp} from offset {old} to {new}; the log starts at offset {leader.log.log_start_offset}"
+        self._timeline.add(now, who.actor, "position_reset", detail, leader.log.deletion_row)
+        low = max(old, leader.log.log_start_offset, leader.log.trimmed_offset)
+        for batch in leader.log.batches[leader.log.index_of(low) :]:
+            if batch.base_offset >= new:
+                break
+            if batch.stream >= 0:
+                first = max(low - batch.base_offset, 0)
+                last = min(new - batch.base_offset, batch.count)
+                account = self._ledger.streams[batch.stream].group(who.name)
+                account.skip(batch.first + first, batch.first + last)
 
     def is_paced(self, producer: str) -> bool:
         """Whether the records of ``producer`` are evenly spaced within a stream."""

@@ -24,11 +24,21 @@ def make_topics(scenario: Scenario) -> Topics:
         names = sorted([*names, OFFSETS_TOPIC])
     for name in names:
         if name == OFFSETS_TOPIC:
-            topics.add(name, int(config["offsets.topic.num.partitions"]), internal=True)
+            own = ("segment.bytes", "cleanup.policy")
+            count = int(config["offsets.topic.num.partitions"])
+            topics.add(name, count, scenario.topic_config(name), internal=True, own=own)
         else:
             spec = scenario.topics[name]
-            topics.add(name, spec.partitions, scenario.topic_config(name), initial=spec.initial)
+            topics.add(
+                name, spec.partitions, scenario.topic_config(name), initial=spec.initial, own=_known(scenario, name)
+            )
     return topics
+
+
+def _known(scenario: Scenario, topic: str) -> list[str]:
+    """The configs that a topic sets itself, as far as its release knows them."""
+    complete = scenario.topic_config(topic)
+    return [name for name in scenario.topics[topic].config if name in complete]
 
 
 def settled_states(scenario: Scenario, topics: Topics, streams: Streams) -> dict[int, PartitionState]:

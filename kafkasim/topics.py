@@ -6,7 +6,7 @@ part of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafkasim.protocol import TopicPartition
@@ -24,6 +24,7 @@ class Topic:
         self.internal = internal
         self.partitions: list[TopicPartition] = []
         self.initial: int = 0
+        self.own: dict[str, Any] = {}
 
 
 class Topics:
@@ -48,15 +49,18 @@ class Topics:
         config: Mapping[str, Any] | None = None,
         internal: bool = False,
         initial: int | None = None,
+        own: Iterable[str] = (),
     ) -> list[TopicPartition]:
         """Create a topic, or add partitions to it, up to ``partitions`` in all; returns the new ones.
 
         Numbers are given in the order of calls: who builds a cluster adds topics in order of their names.
         ``initial`` of them exist at t = 0 (None: all): a number belongs to a partition before it exists.
+        ``own``: which of the configs are the topic's own, whatever a broker says.
         """
         topic = self._topics.get(name)
         if topic is None:
             topic = self._topics[name] = Topic(name, config or {}, internal)
+            topic.own = {config_name: topic.config[config_name] for config_name in own}
         topic.initial = partitions if initial is None else initial
         added = []
         for partition in range(len(topic.partitions), partitions):
@@ -96,8 +100,12 @@ class Topics:
         return self._partitions
 
     def config(self, topic: str) -> dict[str, Any]:
-        """The topic's own configs (what differs from the brokers' defaults)."""
+        """The topic's configs: its own, and behind them the brokers' common ones."""
         return self._topics[topic].config
+
+    def own_config(self, topic: str) -> dict[str, Any]:
+        """What the topic sets itself, whatever a broker says."""
+        return self._topics[topic].own
 
     def is_internal(self, topic: str) -> bool:
         """Whether it is one of Kafka's own (``__consumer_offsets``)."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kafkasim.broker.partition import Partition
 from kafkasim.collectors import WaitingTimes
 from kafkasim.protocol import RecordBatch, TopicPartition
+from kafkasim.record_history import NOT_YET
 
 if TYPE_CHECKING:
     from kafkasim.cluster import Cluster
@@ -65,11 +66,11 @@ class Waiting(WaitingTimes):
         replica = self.longest_replica(tp)
         position = self._cluster.groups[group].position(tp)
         if replica is not None and position is not None:
+            position = max(position, replica.log.trimmed_offset)
             if position < replica.log.log_end_offset:
-                position = max(position, replica.log.trimmed_offset)
                 batch = replica.log.batches[replica.log.index_of(position)]
                 if batch.stream >= 0:
-                    times.append(time_at(batch, position - batch.base_offset))
+                    times.append(time_at(batch, max(0, position - batch.base_offset)))
         return min(times, default=None)
 
     def late_starts(self, tp: TopicPartition) -> list[tuple[str, int]]:
@@ -77,6 +78,12 @@ class Waiting(WaitingTimes):
         known = self._cluster.client_collector.first_positions
         starts = [(name, known.get((name, tp.index), 0)) for name in self._cluster.groups]
         return [(name, start) for name, start in starts if start > 0]
+
+    def first_positions(self, tp: TopicPartition) -> list[tuple[str, int]]:
+        """(group, first position) of all groups that read ``tp``; ``NOT_YET`` where there is none so far."""
+        known = self._cluster.client_collector.first_positions
+        groups = self._cluster.groups
+        return [(name, known.get((name, tp.index), NOT_YET)) for name in groups if tp in groups[name].partitions]
 
     def target(self, client: int, tp: TopicPartition) -> int:
         """The broker to which producer instance ``client`` sends records of ``tp`` now."""

@@ -24,9 +24,9 @@ FLOORS = [
     ["clients"],
     ["controller"],
     ["broker"],
-    ["board"],
+    ["board", "losses", "record_history"],
     ["collectors"],
-    ["waiting", "placing", "applications"],
+    ["waiting", "placing", "applications", "machines"],
     ["books"],
     ["cluster"],
     ["gauges", "checks", "faults"],
@@ -49,16 +49,16 @@ TYPES_ONLY = {
 LINES = 400
 LONG = {
     "broker/broker.py": 490,
-    "broker/fetcher.py": 415,
+    "broker/fetcher.py": 440,
     "clients/accumulator.py": 410,
     "clients/consumer.py": 420,
     "clients/membership.py": 415,
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
-    "collectors.py": 540,
+    "collectors.py": 560,
     "controller/controller.py": 450,
     "metrics/latency.py": 470,
-    "metrics/ledger.py": 540,
+    "metrics/ledger.py": 550,
     "results.py": 440,
 }
 """Files that hold one noun and need more lines for it; they may not grow much further."""

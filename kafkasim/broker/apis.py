@@ -157,7 +157,7 @@ class Apis:
             if item.replica:
                 item.offset = partition.log.log_end_offset
             elif item.timestamp == EARLIEST:
-                item.offset = 0
+                item.offset = partition.log.log_start_offset
             elif partition.high_watermark < partition.epoch_start_offset:
                 item.error = OFFSET_NOT_AVAILABLE
             else:

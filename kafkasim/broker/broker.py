@@ -12,7 +12,7 @@ from typing import Any
 
 from simpy.events import Event
 
-from kafkasim.broker import registration, stopping
+from kafkasim.broker import flushing, recovery, registration, stopping
 from kafkasim.broker.admin import TopicAdmin
 from kafkasim.broker.apis import Apis
 from kafkasim.broker.controlled_shutdown import ControlledShutdown
@@ -25,7 +25,7 @@ from kafkasim.broker.group_rebalance import GroupSettings
 from kafkasim.broker.isr_locks import IsrLocks
 from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.isr_writer import IsrWriter
-from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.log_manager import LogManager
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
@@ -82,6 +82,7 @@ class Broker:
         monitor: BrokerMonitor,
         timeline: Timeline,
         pipelined: bool = True,
+        offsets_s: list[float] | None = None,
     ) -> None:
         self.pipelined = pipelined
         self.env = env
@@ -120,6 +121,10 @@ class Broker:
         self.topic_admin = TopicAdmin(self)
         self._events = ReplicaEvents(broker_id, self.metadata, timeline, Apis(self))
         self.replicas = self._make_replicas()
+        self.logs = LogManager(
+            broker_id, self.replicas.partitions, host.disks, config, self.release.checks_log_start_first, topics,
+            offsets_s, self.life, self.clock, streams, monitor, timeline,
+        )  # fmt: skip
         self.server = self._make_server()
         self.replicas.serve(self.server)
         self.isr_manager = self._make_isr_manager()
@@ -273,6 +278,7 @@ class Broker:
                 self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"), settled=True)
+        self.logs.begin(self._streams.stream(f"{self.actor}/log-duties"), settled=True)
 
     # ---- life and death
 
@@ -309,7 +315,7 @@ class Broker:
         now = self.env.now
         self.crash(cause)
         for partition in self.replicas.partitions.values():
-            removed = partition.log.lose_unflushed(self.host.disk.written_back_at(now))
+            removed = flushing.lose_unflushed(partition.log, now)
             if removed:
                 end = partition.log.log_end_offset
                 partition.high_watermark = min(partition.high_watermark, end)
@@ -362,6 +368,7 @@ class Broker:
         self.producer_ids.close()
         self.metadata.clear()
         self.replicas.know_live(None)
+        self.logs.crash()
         for partition in self.replicas.partitions.values():
             self._forget_role(partition)
 
@@ -372,7 +379,8 @@ class Broker:
         partition.in_sync_replicas = ()
         partition.pending_isr = ()
         partition.followers = []
-        partition.high_watermark = min(partition.checkpointed_high_watermark, partition.log.log_end_offset)
+        known = max(partition.checkpointed_high_watermark, partition.log.log_start_offset)
+        partition.high_watermark = min(known, partition.log.log_end_offset)
 
     def start(self, cause: int) -> Generator[Event, Any, None]:
         """Start the process (a SimPy process's body); raises :class:`StartFailed` when it exits."""
@@ -385,7 +393,9 @@ class Broker:
             return
         for _ in range(_TOP_LEVEL_PATHS):
             yield self.zookeeper.submit([Create("/brokers", None)])
-        yield env.at(stopping.recover_logs(self))
+        yield from recovery.recover_logs(self)
+        if life == self.lives:
+            self.logs.begin(self._streams.stream(f"{self.actor}/log-duties/{life}"), settled=False)
         if life == self.lives and not self.release.opens_port_last:
             self.server.bind()
         outcome = (
@@ -436,11 +446,10 @@ class Broker:
 
     def _new_partition(self, state: PartitionState) -> Partition:
         tp: TopicPartition = state.tp
-        segment_bytes = int(self.topics.config(tp.topic).get("segment.bytes", self.config["log.segment.bytes"]))
         partition = Partition(
             tp,
             self.id,
-            PartitionLog(tp, segment_bytes),
+            self.logs.new_log(tp),
             self.topics.min_insync(tp.topic),
             gated=self.release.gates_high_watermark,
         )

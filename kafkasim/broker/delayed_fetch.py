@@ -130,6 +130,7 @@ class DelayedFetches:
             epoch = fetch.last_fetched_epoch
             if (
                 offset > end
+                or offset < log.log_start_offset
                 or (epoch >= 0 and (not log.epochs or epoch != log.epochs[-1]))
                 or fetch.current_leader_epoch != partition.leader_epoch
                 or partition.role != LEADER
@@ -163,6 +164,7 @@ class DelayedFetches:
                     kept.append(entry)
             fetch.bytes = size
             fetch.high_watermark = partition.high_watermark
+            fetch.log_start_offset = log.log_start_offset
             total += size
             answered.append(fetch)
         session.dirty = kept
@@ -188,9 +190,11 @@ class DelayedFetches:
             and log.diverges(fetch)
         ):
             return True
-        if beyond:
+        if beyond or fetch.fetch_offset < log.log_start_offset:
             fetch.error = OFFSET_OUT_OF_RANGE
-        return beyond
+            fetch.log_start_offset = log.log_start_offset
+            return True
+        return False
 
     def _is_deleted(self, partition: Partition) -> bool:
         """Whether a replica that a session still holds is gone with its topic."""
@@ -223,7 +227,7 @@ class DelayedFetches:
             fetch = entry.fetch
             if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
                 return True
-            if fetch.fetch_offset > partition.log.log_end_offset:
+            if not partition.log.log_start_offset <= fetch.fetch_offset <= partition.log.log_end_offset:
                 return True
             upper = partition.high_watermark if data.replica_id < 0 else partition.log.log_end_offset
             available += min(partition.log.bytes_between(fetch.fetch_offset, upper), fetch.max_bytes)
@@ -303,6 +307,7 @@ class DelayedFetches:
                 fetch = entry.fetch
                 if entry.active and fetch.error == NONE and not fetch.batches:
                     fetch.high_watermark = entry.partition.high_watermark
+                    fetch.log_start_offset = entry.partition.log.log_start_offset
                     if many is None:
                         if fetch not in answered:
                             answered.append(fetch)

@@ -97,6 +97,10 @@ class FetcherEvents(FetcherListener):
         )  # fmt: skip
         self._monitor.truncated(self._broker_id, partition, removed, row, now)
 
+    def log_start_raised(self, partition: Partition, removed: list[RecordBatch], now: float) -> None:
+        """A follower's log begins later, as its leader's does."""
+        self._monitor.deleted(self._broker_id, partition, removed, now)
+
     def lost_unflushed(self, partition: Partition, removed: list[RecordBatch], cause: int, now: float) -> None:
         """The page cache is gone with the machine."""
         records = sum(batch.count for batch in removed)

@@ -398,6 +398,8 @@ class ReplicaFetcher(ConnectionOwner):
                     high_watermark = end
                 if high_watermark >= 0:
                     partition.high_watermark = high_watermark
+                if fetch.log_start_offset > partition.log.log_start_offset:
+                    self._raise_start(partition, fetch.log_start_offset)
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
@@ -412,9 +414,9 @@ class ReplicaFetcher(ConnectionOwner):
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset) and self.settings.keeps_epochs:
-                    at = self.host.disk.fsync(at)
+                    at = log.storage.disk.fsync(at)
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
-                at = self.host.disk.fsync(at)
+                at = log.storage.disk.fsync(at)
             log.append(batch)
         fetch.fetch_offset = log.log_end_offset
         if self.settings.truncates_on_fetch:
@@ -454,6 +456,9 @@ class ReplicaFetcher(ConnectionOwner):
         if error == NONE:
             at = self._truncations.diverged(followed, at)
             self._changed.append(fetch)
+        elif error == OFFSET_OUT_OF_RANGE and fetch.fetch_offset < fetch.log_start_offset:
+            at = self._restart(followed, fetch.log_start_offset, at)
+            self._changed.append(fetch)
         elif error == OFFSET_OUT_OF_RANGE:
             # The leader's log is shorter: only after an unclean election or lost data.
             self._truncations.out_of_range(followed)
@@ -465,6 +470,21 @@ class ReplicaFetcher(ConnectionOwner):
             fetch.current_leader_epoch = partition.leader_epoch
         _empty(fetch)
         return at
+
+    def _raise_start(self, partition: Partition, offset: int) -> None:
+        """The leader's log begins later: so does this one (its segments are deleted by the next retention pass)."""
+        if partition.log.raise_start(min(offset, partition.high_watermark)):
+            self.listener.log_start_raised(partition, [], self._scheduler.now)
+
+    def _restart(self, followed: FollowedPartition, offset: int, at: float) -> float:
+        """The leader has deleted what comes next: begin again with an empty log at the leader's start."""
+        partition = followed.partition
+        removed = partition.log.restart_at(offset)
+        partition.high_watermark = offset
+        self.listener.log_start_raised(partition, removed, self._scheduler.now)
+        followed.fetch.fetch_offset = offset
+        followed.fetch.last_fetched_epoch = -1
+        return partition.log.storage.disk.fsync(at)  # the directory's recovery-point checkpoint
 
 
 def _empty(fetch: FetchPartition) -> None:

@@ -19,6 +19,9 @@ class FetcherListener:
         """Batches have been cut off a follower's log."""
         raise NotImplementedError
 
+    def log_start_raised(self, partition: Partition, removed: list[RecordBatch], now: float) -> None:
+        """A follower's log begins later, as its leader's does; ``removed`` it has dropped at once."""
+
     def backed_off(self, partition: Partition, error: int, now: float) -> None:
         """A partition is delayed after an error."""
         raise NotImplementedError

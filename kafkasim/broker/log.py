@@ -2,58 +2,65 @@
 
 Stands for ``UnifiedLog``, ``LeaderEpochFileCache`` and ``ProducerStateManager``.  A batch
 object is shared by all replicas that hold it.  What is below everybody's reach is dropped
-(:meth:`PartitionLog.trim`) after the ledger has taken note of it, so that memory stays flat.
+(:meth:`PartitionLog.trim`) after the ledger has taken note of it, so that memory stays flat; the log keeps its
+bytes, in its segments, until retention deletes them.
 
-Left out: indexes, retention, compaction; a fetch slice may cross a segment.
+Left out: indexes (their size can roll a segment); a fetch slice may cross a segment.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
+from math import inf
 from typing import Final
 
-from kafkasim.protocol import (
-    DUPLICATE_SEQUENCE_NUMBER,
-    INVALID_PRODUCER_EPOCH,
-    NONE,
-    OUT_OF_ORDER_SEQUENCE_NUMBER,
-    FetchPartition,
-    RecordBatch,
-    TopicPartition,
-)
+from kafkasim.broker.log_config import NEVER, LogConfig
+from kafkasim.broker.log_storage import LogStorage
+from kafkasim.broker.producer_state import ProducerStates
+from kafkasim.broker.segments import LogSegment, timestamp_ms
+from kafkasim.protocol import FetchPartition, RecordBatch, TopicPartition
 
-REMEMBERED_BATCHES: Final = 5
-"""ProducerStateEntry.NUM_BATCHES_TO_RETAIN."""
-SEQUENCES: Final = 1 << 31
-"""Sequence numbers begin again at 0 after 2147483647."""
 UNDEFINED_EPOCH: Final = -1
 
 
 class PartitionLog:
     """The log of ``tp`` on one broker.
 
-    ``log_end_offset`` is the offset of the next record; ``size_bytes`` counts everything ever
-    kept (trimmed batches included); ``segment_bytes`` is ``log.segment.bytes``.
+    ``log_end_offset`` is the offset of the next record, ``log_start_offset`` the first that may be read;
+    ``size_bytes`` counts everything ever kept (trimmed and deleted batches included), ``deleted_bytes`` what is in no
+    segment any more.  ``recovery_point``: all below it was flushed by the broker.
     """
 
-    def __init__(self, tp: TopicPartition, segment_bytes: int) -> None:
+    def __init__(self, tp: TopicPartition, config: LogConfig, storage: LogStorage) -> None:
         self.tp = tp
-        self.segment_bytes: int = segment_bytes
+        self.config = config
+        self.storage = storage
         self.batches: list[RecordBatch] = []
         self.offsets: list[int] = []
         self.positions: list[int] = []
+        self.log_start_offset: int = 0
         self.log_end_offset: int = 0
         self.size_bytes: int = 0
+        self.deleted_bytes: int = 0
         self.trimmed: int = 0
         self.trimmed_offset: int = 0
         self.epochs: list[int] = []
         self.epoch_starts: list[int] = []
-        self.segments: list[tuple[int, int]] = [(0, 0)]
+        self.segments: list[LogSegment] = [LogSegment(0, 0, 0, storage.now)]
         self.locked_until: float = 0.0
         self.snapshot_offset: int = -1
-        self._roll_beyond_bytes: int = segment_bytes
-        self._producers: dict[int, deque[RecordBatch]] = {}
+        self.recovery_point: int = 0
+        self.flushed_offset: int = 0
+        self.checkpointed_recovery_point: int = 0
+        self.checkpointed_log_start: int = 0
+        self.last_flush_at: float = storage.now
+        self.flushes: list[tuple[float, int]] = []
+        self.cleaned_offset: int = 0
+        self.deletion_row: int = 0
+        self._roll_beyond_bytes: int = 0
+        self._roll_from_s: float = -inf
+        self.producers = ProducerStates()
+        self._begin_segment()
 
     # ---- writing
 
@@ -62,35 +69,93 @@ class PartitionLog:
         offset = batch.base_offset
         if offset != self.log_end_offset:
             raise AssertionError(f"{self.tp}: append at {offset}, log ends at {self.log_end_offset}")
+        if self.size_bytes + batch.size_bytes > self._roll_beyond_bytes or batch.last_time >= self._roll_from_s:
+            self._roll_if_due(batch)
         size = self.size_bytes
-        grown = size + batch.size_bytes
-        if grown > self._roll_beyond_bytes:
-            self._roll(offset, size)
         self.batches.append(batch)
         self.offsets.append(offset)
         self.positions.append(size)
-        self.size_bytes = grown
+        self.size_bytes = size + batch.size_bytes
         self.log_end_offset = offset + batch.count
-        producer_id = batch.producer_id
-        if producer_id >= 0:
-            remembered = self._producers.get(producer_id)
-            if remembered is None or remembered[-1].producer_epoch != batch.producer_epoch:
-                self._producers[producer_id] = deque((batch,), REMEMBERED_BATCHES)
-            else:
-                remembered.append(batch)
+        if batch.producer_id >= 0:
+            self.producers.note(batch)
 
-    def _roll(self, offset: int, size: int) -> None:
-        """The batch at ``offset`` begins a segment, unless it is the active one's first."""
-        if size > self.segments[-1][1]:
-            self.segments.append((offset, size))
-            self._roll_beyond_bytes = size + self.segment_bytes
+    def _begin_segment(self) -> None:
+        """Limits of the active segment; by time it can be rolled once its first batch is there."""
+        config = self.config
+        active = self.segments[-1]
+        limit = config.segment_bytes
+        by_index = config.index_entries * config.index_interval_bytes
+        if by_index < limit:
+            limit = by_index  # at the earliest: looked at again then
+        self._roll_beyond_bytes = active.position + limit
+        self._roll_from_s = -inf
+        active.jitter_ms = self.storage.jitter_ms(config)
+
+    def _roll_if_due(self, batch: RecordBatch) -> None:
+        """The limits that ``append`` looks at are reached, or the active segment is empty: look closely."""
+        active = self.segments[-1]
+        config = self.config
+        time_s = self.storage.timestamp_s(batch)
+        size = self.size_bytes - active.position
+        if size > 0:
+            roll_ms = config.segment_ms - active.jitter_ms
+            if (
+                size + batch.size_bytes > config.segment_bytes
+                or (config.segment_ms != NEVER and timestamp_ms(time_s) - timestamp_ms(active.first_time_s) > roll_ms)
+                or self._index_is_full(active, size)
+            ):
+                self.roll()
+                active = self.segments[-1]
+        if self.size_bytes == active.position:
+            active.first_time_s = time_s
+        self._roll_from_s = -inf
+        if not self.storage.skewed:
+            self._roll_from_s = inf
+            if config.segment_ms < NEVER >> 20:
+                self._roll_from_s = active.first_time_s + (config.segment_ms - active.jitter_ms) / 1000.0
+
+    def _index_is_full(self, active: LogSegment, size: int) -> bool:
+        """An index has an entry every ``index.interval.bytes``, at most one a batch (their mean size is taken)."""
+        config = self.config
+        if size < config.index_entries * config.index_interval_bytes:
+            return False
+        batches = self.trimmed + len(self.batches) - active.first_batch
+        step = max(config.index_interval_bytes, size // max(batches, 1))
+        entries = size // step
+        if entries >= config.index_entries:
+            return True
+        left = max(1, config.index_entries - entries) * step
+        self._roll_beyond_bytes = active.position + min(config.segment_bytes, size + left)
+        return False
+
+    def roll(self) -> None:
+        """Begin a new active segment at the log's end; the old one is flushed in the background."""
+        active = self.segments[-1]
+        self.note_largest_time(active)
+        batches = self.trimmed + len(self.batches)
+        self.segments.append(LogSegment(self.log_end_offset, self.size_bytes, batches, self.storage.now))
+        self._begin_segment()
+        self.storage.rolled(self.tp.index, self.log_end_offset)
+
+    def note_largest_time(self, segment: LogSegment) -> None:
+        """Take the batches in memory that lie in ``segment``, the active one, into its largest timestamp."""
+        storage = self.storage
+        largest = segment.largest_time_s
+        index = len(self.batches) - 1
+        while index >= 0 and self.offsets[index] >= segment.base_offset:
+            time_s = storage.timestamp_s(self.batches[index])
+            if time_s > largest:
+                largest = time_s
+            index -= 1
+        segment.largest_time_s = largest
 
     def needs_snapshot(self, batch: RecordBatch) -> bool:
         """Whether ``batch`` will begin a segment whose producer-state snapshot has not been written yet."""
         size = self.size_bytes
         return (
             size + batch.size_bytes > self._roll_beyond_bytes
-            and size > self.segments[-1][1]
+            and size > self.segments[-1].position
             and self.snapshot_offset != self.log_end_offset
         )
 
@@ -150,17 +215,25 @@ class PartitionLog:
             return []
         del batches[cut:]
         del self.offsets[cut:]
-        self.log_end_offset = removed[0].base_offset
+        end = removed[0].base_offset
+        self.log_end_offset = end
         self.size_bytes = self.positions[cut]
         del self.positions[cut:]
-        while len(self.segments) > 1 and self.segments[-1][0] >= self.log_end_offset:
+        while len(self.segments) > 1 and self.segments[-1].base_offset >= end:
             self.segments.pop()
-        self._roll_beyond_bytes = self.segments[-1][1] + self.segment_bytes
-        self.snapshot_offset = self.log_end_offset  # the rebuild below ends with one
-        while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
+        self._begin_segment()
+        self.snapshot_offset = end  # the rebuild below ends with one
+        if self.log_start_offset > end:
+            self.log_start_offset = end
+        self.recovery_point = min(self.recovery_point, end)
+        self.flushed_offset = min(self.flushed_offset, end)
+        self.checkpointed_recovery_point = min(self.checkpointed_recovery_point, end)
+        self.cleaned_offset = min(self.cleaned_offset, end)
+        self.flushes = [(at, min(flushed, end)) for at, flushed in self.flushes]
+        while self.epoch_starts and self.epoch_starts[-1] >= end:
             self.epochs.pop()
             self.epoch_starts.pop()
-        self._rebuild_producers()
+        self.producers.rebuild(batches, end)
         return removed
 
     def whole_below(self, offset: int) -> int:
@@ -178,22 +251,92 @@ class PartitionLog:
             cut -= 1
         dropped = batches[:cut]
         if dropped:
-            del batches[:cut]
-            del self.offsets[:cut]
-            del self.positions[:cut]
-            self.trimmed += cut
-            self.trimmed_offset = dropped[-1].base_offset + dropped[-1].count
+            active = self.segments[-1]
+            if dropped[-1].base_offset >= active.base_offset:
+                self.note_largest_time(active)
+            self._forget(cut)
         return dropped
+
+    def _forget(self, cut: int) -> None:
+        last = self.batches[cut - 1]
+        del self.batches[:cut]
+        del self.offsets[:cut]
+        del self.positions[:cut]
+        self.trimmed += cut
+        self.trimmed_offset = last.base_offset + last.count
+
+    # ---- the log's start
+
+    def raise_start(self, offset: int) -> bool:
+        """Nothing below ``offset`` may be read any more; True when that is new."""
+        if offset <= self.log_start_offset:
+            return False
+        self.log_start_offset = offset
+        while len(self.epoch_starts) > 1 and self.epoch_starts[1] <= offset:
+            self.epochs.pop(0)
+            self.epoch_starts.pop(0)
+        if self.epoch_starts and self.epoch_starts[0] < offset:
+            self.epoch_starts[0] = offset
+        return True
+
+    def delete_segments(self, count: int) -> list[RecordBatch]:
+        """Delete the oldest ``count`` segments (the active one never); returns their batches still in memory."""
+        if not 0 < count < len(self.segments):
+            raise AssertionError(f"{self.tp}: {count} of {len(self.segments)} segments cannot be deleted")
+        end = self.segments[count].base_offset
+        for number in range(count):
+            self.deleted_bytes += self.segment_size(number)
+        del self.segments[:count]
+        cut = bisect_right(self.offsets, end - 1)
+        dropped = self.batches[:cut]
+        if cut:
+            self._forget(cut)
+        if self.trimmed_offset < end:
+            self.trimmed_offset = end
+        self.raise_start(end)
+        if self.recovery_point < end:
+            self.recovery_point = end
+        return dropped
+
+    def restart_at(self, offset: int) -> list[RecordBatch]:
+        """Empty the log and begin again at ``offset`` (``truncateFullyAndStartAt``); returns what was in memory."""
+        removed = self.batches
+        self.batches, self.offsets, self.positions = [], [], []
+        self.trimmed += len(removed)
+        self.deleted_bytes = self.size_bytes
+        self.segments = [LogSegment(offset, self.size_bytes, self.trimmed, self.storage.now)]
+        self.log_start_offset = self.log_end_offset = self.trimmed_offset = offset
+        self.recovery_point = self.checkpointed_recovery_point = self.cleaned_offset = self.flushed_offset = offset
+        self.flushes = []
+        self.epochs, self.epoch_starts = [], []
+        self.producers = ProducerStates()
+        self._begin_segment()
+        return removed
+
+    def segment_size(self, number: int) -> int:
+        """Bytes of segment ``number``, counted from the oldest."""
+        segment = self.segments[number]
+        following = number + 1
+        end = self.segments[following].position if following < len(self.segments) else self.size_bytes
+        return end - segment.position - segment.removed_bytes
+
+    def stored_bytes(self) -> int:
+        """Bytes of all segments."""
+        return self.size_bytes - self.deleted_bytes
 
     # ---- reading
 
     def index_of(self, offset: int) -> int:
-        """Index in ``batches`` of the batch that holds ``offset`` (len when it is the end)."""
+        """Index in ``batches`` of the batch that holds ``offset``, or of the next one (len when it is the end)."""
         if offset >= self.log_end_offset:
             return len(self.batches)
         index = bisect_right(self.offsets, offset) - 1
         if index < 0:
+            if offset >= self.trimmed_offset:
+                return 0  # the cleaner has taken the first ones
             raise AssertionError(f"{self.tp}: offset {offset} was trimmed (below {self.trimmed_offset})")
+        if offset < self.cleaned_offset and self.offsets[index] + self.batches[index].count <= offset:
+            return index + 1
         return index
 
     def bytes_between(self, offset: int, upper: int) -> int:
@@ -202,6 +345,8 @@ class PartitionLog:
             return 0
         first = self.index_of(offset)
         last = self.index_of(upper)
+        if first >= len(self.positions):
+            return 0
         end = self.positions[last] if last < len(self.positions) else self.size_bytes
         return end - self.positions[first]
 
@@ -231,76 +376,3 @@ class PartitionLog:
             total = grown
             index += 1
         return total
-
-    def unflushed_bytes(self) -> int:
-        """What a start after a crash must read again: the active segment (rolls flush the older ones)."""
-        return self.size_bytes - self.segments[-1][1]
-
-    def lose_unflushed(self, written_back_at: float) -> list[RecordBatch]:
-        """The machine has lost power: what only the page cache held is gone; returns it.
-
-        A roll flushes the segment before, and the operating system has written back what was appended up to
-        ``written_back_at`` (s); there is no other flush (``log.flush.*`` at their defaults).
-        """
-        index = len(self.batches)
-        while index > 0 and self.batches[index - 1].appended_at > written_back_at:
-            index -= 1
-        if index == len(self.batches):
-            return []
-        return self.truncate(max(self.segments[-1][0], self.offsets[index]))
-
-    # ---- idempotence
-
-    def check_sequence(self, batch: RecordBatch) -> int:
-        """What a leader answers to ``batch``: NONE, DUPLICATE_SEQUENCE_NUMBER (known already) or an error.
-
-        ``ProducerAppendInfo`` of clients and brokers 2.5+: without state any sequence is accepted.
-        """
-        remembered = self._producers.get(batch.producer_id)
-        if remembered is None:
-            return NONE
-        last = remembered[-1]
-        if batch.producer_epoch != last.producer_epoch:
-            if batch.producer_epoch < last.producer_epoch:
-                return INVALID_PRODUCER_EPOCH
-            return NONE if batch.base_sequence == 0 else OUT_OF_ORDER_SEQUENCE_NUMBER
-        expected = last.base_sequence + last.count
-        if batch.base_sequence == expected or batch.base_sequence == expected - SEQUENCES:
-            return NONE
-        return OUT_OF_ORDER_SEQUENCE_NUMBER if self.duplicate_of(batch) is None else DUPLICATE_SEQUENCE_NUMBER
-
-    def duplicate_of(self, batch: RecordBatch) -> RecordBatch | None:
-        """The remembered batch with the same producer, epoch and sequences."""
-        for known in self._producers.get(batch.producer_id, ()):
-            if (
-                known.producer_epoch == batch.producer_epoch
-                and known.base_sequence == batch.base_sequence
-                and known.count == batch.count
-            ):
-                return known
-        return None
-
-    def _rebuild_producers(self) -> None:
-        """After a truncation the state is read back from the log: the last five batches a producer."""
-        kept: dict[int, list[RecordBatch]] = {}
-        for producer_id, remembered in self._producers.items():
-            below = [batch for batch in remembered if batch.base_offset < self.log_end_offset]
-            if below:
-                kept[producer_id] = below
-        missing = {
-            producer_id for producer_id in self._producers if len(kept.get(producer_id, ())) < REMEMBERED_BATCHES
-        }
-        for batch in reversed(self.batches):
-            if not missing:
-                break
-            if batch.producer_id not in missing:
-                continue
-            known = kept.setdefault(batch.producer_id, [])
-            if known and (known[0].base_offset <= batch.base_offset or known[0].producer_epoch != batch.producer_epoch):
-                if known[0].producer_epoch != batch.producer_epoch:
-                    missing.discard(batch.producer_id)
-                continue
-            known.insert(0, batch)
-            if len(known) >= REMEMBERED_BATCHES:
-                missing.discard(batch.producer_id)
-        self._producers = {producer_id: deque(known, REMEMBERED_BATCHES) for producer_id, known in kept.items()}

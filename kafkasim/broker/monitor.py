@@ -49,5 +49,8 @@ class BrokerMonitor:
     def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has been given a replica that it did not have."""
 
+    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """A replica's log begins later than before; ``batches`` were in memory and are in no segment any more."""
+
     def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has deleted a replica and its log."""

@@ -51,6 +51,8 @@ class BrokerRelease:
         """Up to 2.7 a timer collects ISR changes before they go to the controller."""
         self.blocks_from_controller: bool = version >= (3, 0)
         """Producer ids come from the controller; before, brokers took them from ZooKeeper."""
+        self.checks_log_start_first: bool = version >= (3, 1)
+        """Retention checks the log's start, then size, then time; before, time, size, start."""
         self.advances_after_isr_change: bool = version >= (3, 1) or version < (2, 7)
         """A committed ISR change moves the high watermark (not in 2.7 to 3.0: KAFKA-13091)."""
         self.joins_need_live_broker: bool = version >= (3, 3)

@@ -257,9 +257,9 @@ class ReplicaManager:
             return
         log = partition.log
         if batch.producer_id >= 0:
-            verdict = log.check_sequence(batch)
+            verdict = log.producers.check(batch)
             if verdict == DUPLICATE_SEQUENCE_NUMBER:
-                known = log.duplicate_of(batch)
+                known = log.producers.duplicate_of(batch)
                 if known is not None:
                     item.base_offset = -1
                     item.required_offset = known.base_offset + known.count

@@ -120,7 +120,7 @@ class RoleChanges:
         at = max(now, self._lock_free_at)
         for state in change.leaders:
             if self._release.keeps_epochs:
-                at = self._host.disk.fsync(at)
+                at = self._replicas.partitions[state.tp.index].log.storage.disk.fsync(at)
             self._life.call_at(at, self._lead, (change, state))
         if change.followers and not self._release.keeps_epochs:
             at = self._host.disk.fsync(at)  # the recovery points, after the cuts to the high watermarks
@@ -291,6 +291,7 @@ class RoleChanges:
             self._replicas.fail_waiting(partition, now)
             return
         self._replicas.delete(partition, now)
+        partition.log.storage.logs -= 1
         self._coordinator.resigned(item.tp, max(item.leader_epoch, partition.leader_epoch))
         self._timeline.add(now, self._actor, "replica_deleted", f"{item.tp}", cause or None, merge=True)
         self._monitor.replica_deleted(self._broker_id, partition, now)

@@ -6,7 +6,7 @@ Stands for ``AbstractFetcherThread.maybeTruncate``, ``getOffsetTruncationState``
 OffsetsForLeaderEpoch: once (to 1.1), from 2.0 on until both name the same epoch.  From 2.7 on the answers to its
 fetches say so.  In all eras a follower that is told OFFSET_OUT_OF_RANGE asks where the leader's log ends.
 
-Left out: leaders whose log begins beyond the follower's end.
+A leader whose log begins beyond the follower's end: :meth:`ReplicaFetcher._restart`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ class Truncations:
         self.refused: list[tuple[FollowedPartition, int]] = []
         self.fenced: list[FollowedPartition] = []
         self._scheduler = scheduler
-        self._host = host
         self._settings = settings
         self._listener = listener
         self._waiting: list[FollowedPartition] = []
@@ -186,7 +185,7 @@ class Truncations:
             partition.high_watermark = log.log_end_offset
         if removed:
             self._listener.truncated(partition, removed, partition.epoch_cause, self._scheduler.now)
-            disk = self._host.disk
+            disk = log.storage.disk
             at = self.busy_until
             if self._settings.syncs_cut_epochs:
                 at = disk.fsync(at)

@@ -53,7 +53,10 @@ def check_one_leader_an_epoch(replicas: list[Partition]) -> None:
 def check_log_matching(one: Partition, other: Partition) -> None:
     """Two replicas agree on every batch below both high watermarks (the last ones are compared)."""
     upto = min(one.high_watermark, other.high_watermark)
-    first, second = _below(one.log, upto), _below(other.log, upto)
+    start = max(one.log.log_start_offset, other.log.log_start_offset, one.log.cleaned_offset, other.log.cleaned_offset)
+    if upto <= start:
+        return
+    first, second = _below(one.log, start, upto), _below(other.log, start, upto)
     for a, b in zip(reversed(first), reversed(second), strict=False):
         if a is not b:
             raise InvariantViolation(
@@ -62,6 +65,10 @@ def check_log_matching(one: Partition, other: Partition) -> None:
             )
 
 
-def _below(log: PartitionLog, offset: int) -> list[RecordBatch]:
+def _below(log: PartitionLog, start: int, offset: int) -> list[RecordBatch]:
     end = log.index_of(offset) if offset > log.trimmed_offset else 0
-    return list(log.batches[max(0, end - _TAIL_BATCHES) : end])
+    first = max(0, end - _TAIL_BATCHES)
+    if start > 0:
+        while first < end and log.batches[first].base_offset < start:
+            first += 1
+    return list(log.batches[first:end])

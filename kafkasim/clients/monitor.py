@@ -39,6 +39,9 @@ class ClientMonitor:
         """A member's position was set: from a committed offset, or by its reset policy."""
         raise NotImplementedError
 
+    def reset_over(self, client: int, tp: TopicPartition, old: int, new: int, now: float) -> None:
+        """The reset policy has moved a position from ``old`` to ``new``: what lies between is never returned."""
+
     def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
         """A row of the timeline (``metadata_learned``, ``connections_reset``, …); returns its id."""
         raise NotImplementedError

@@ -261,6 +261,8 @@ class Positions:
                 state.next_retry_ms = self._clock.ms(now) + self._retry_backoff_ms
                 retry = True
                 continue
+            if 0 <= state.offset < item.offset:
+                self._monitor.reset_over(self._client, state.tp, state.offset, item.offset, now)
             self._seek(state, item.offset, -1)  # without an epoch there is nothing to validate
             self._monitor.positioned(self._client, state.tp, state.offset, True, now)
         if retry:

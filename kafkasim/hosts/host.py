@@ -36,6 +36,7 @@ class Disk:
         fsync_p50_s: float,
         fsync_p99_s: float,
         draws: Stream,
+        write_back_phase_s: float = 0.0,
     ) -> None:
         self.read_bytes_per_s = read_bytes_per_s
         self.write_bytes_per_s = write_bytes_per_s
@@ -43,6 +44,7 @@ class Disk:
         self.fsync_p99_s = fsync_p99_s
         self.station = FifoStation("disk")
         self._draws = draws
+        self._write_back_phase_s: float = write_back_phase_s
 
     def fsync(self, now: float) -> float:
         """One fsync that is asked for ``now``; returns when it is done (s)."""
@@ -52,9 +54,10 @@ class Disk:
         """What was written up to then (s) the operating system has put on the device by itself.
 
         Linux's flusher wakes every ``dirty_writeback_centisecs`` and writes what is older than
-        ``dirty_expire_centisecs``; its phase is that of the simulation's start (approximation).
+        ``dirty_expire_centisecs``, at a phase of its own.
         """
-        return floor(now / WRITE_BACK_EVERY_S) * WRITE_BACK_EVERY_S - WRITE_BACK_AGE_S
+        phase_s = self._write_back_phase_s
+        return floor((now - phase_s) / WRITE_BACK_EVERY_S) * WRITE_BACK_EVERY_S + phase_s - WRITE_BACK_AGE_S
 
     def read(self, now: float, size_bytes: int) -> float:
         """A sequential read of ``size_bytes`` from the platter; returns when it is done (s)."""
@@ -66,7 +69,7 @@ class Disk:
 
 
 class Host:
-    """A machine by name.
+    """A machine by name.  ``disk`` is the first of its ``disks``: what is not a broker's log lies there.
 
     ``nic_out`` and ``nic_in`` are stations whose service is ``bytes / nic_bytes_per_s``.
     ``cpu`` is None on a machine of its own, else the cores shared by all its processes.
@@ -81,6 +84,7 @@ class Host:
         nic_bytes_per_s: float,
         disk: Disk,
         shared: bool = False,
+        more_disks: list[Disk] | None = None,
     ) -> None:
         if nic_bytes_per_s <= 0.0:
             raise ValueError("a host needs a network interface with a positive rate")
@@ -89,6 +93,7 @@ class Host:
         self.cores = cores
         self.shared = shared
         self.disk = disk
+        self.disks: list[Disk] = [disk] if more_disks is None else [disk, *more_disks]
         self.nic_bytes_per_s: float = nic_bytes_per_s
         self.nic_out = FifoStation("nic_out")
         self.nic_in = FifoStation("nic_in")
@@ -100,7 +105,7 @@ class Host:
         """The machine is gone, with everything that its devices had planned."""
         self.off = True
         self.boots += 1
-        for station in (self.nic_out, self.nic_in, self.disk.station):
+        for station in (self.nic_out, self.nic_in, *[disk.station for disk in self.disks]):
             station.reset(now)
         if self.cpu is not None:
             self.cpu.reset(now)

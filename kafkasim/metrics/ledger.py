@@ -106,6 +106,8 @@ class StreamAccount:
         self.offline: Final = IntervalSet()
         self.offline_readable: Final = IntervalSet()
         self.expired: Final = IntervalSet()
+        self.seen: Final = IntervalSet()
+        """On a log that deletes, once: noted when it left a replica's memory."""
         self.in_transit: Final = IntervalSet()
         self.lost_readable: Final = IntervalSet()
         """Readable once and lost since."""
@@ -173,9 +175,16 @@ class StreamAccount:
         self.fold()
         self.settled.remove(first, last)
 
-    def expire(self, first: int, last: int) -> None:
-        """Retention or compaction removed ``[first, last)``."""
-        self.expired.add(first, last)
+    def see(self, first: int, last: int) -> None:
+        """``[first, last)`` leaves the simulation's memory of a log that deletes, at one place of it for good."""
+        self.extra_copies += self.seen.add(first, last)
+
+    def expire_what_is_gone(self) -> None:
+        """The end of the run: what was seen and is on no log now was removed by retention or compaction."""
+        gone = self.seen
+        for held in (self.settled, self.stored, self.above, self.offline):
+            gone = gone.difference(held)
+        self.expired.update(gone)
 
     def transit(self, first: int, last: int) -> None:
         """At the end of the run ``[first, last)`` is acknowledged (acks=0) and still on its way to a log."""
@@ -356,6 +365,7 @@ class Ledger:
         positions: Mapping[str, tuple[int, int]] | None = None,
         settled_below: int = 0,
         foreign: int = 0,
+        counted: bool = False,
     ) -> None:
         """Read, at the end of the run, one partition's log: the leader's, or the last leader's if it is offline.
 
@@ -369,6 +379,7 @@ class Ledger:
             positions: per group its first position and its position at the end (offsets).
             settled_below: what lies below this offset was settled or expired; batches there are passed over.
             foreign: records on the log that belong to no stream (control records, say).
+            counted: whether its extra copies have been counted (a log that deletes: ``StreamAccount.see``).
 
         Raises:
             ValueError: if batches overlap, run backwards or pass the log's end.
@@ -389,11 +400,12 @@ class Ledger:
                 base = settled_below
             stream.fold()
             border = min(max(first + high_watermark - base, first), last)
-            repeated = stream.settled.overlaps(first, last)
-            for held in (stream.stored, stream.above, stream.offline):
-                repeated += held.overlaps(first, last)
-            known = IntervalSet(repeated)
-            stream.extra_copies += known.count
+            if not counted:
+                repeated = stream.settled.overlaps(first, last)
+                for held in (stream.stored, stream.above, stream.offline):
+                    repeated += held.overlaps(first, last)
+                known = IntervalSet(repeated)
+                stream.extra_copies += known.count
             if online:
                 stream.stored.add(first, border)
                 stream.above.add(border, last)
@@ -424,6 +436,7 @@ class Ledger:
         losses: dict[tuple[str, int], int] = {}
         for stream in self.streams:
             stream.fold()
+            stream.expire_what_is_gone()
             tally = topics.setdefault(stream.topic, _Tally())
             _count(stream, tally, losses)
         for topic in self._log_records:

@@ -21,9 +21,7 @@ ConfigDict = dict[str, ConfigValue]
 OFFSETS_TOPIC = "__consumer_offsets"
 
 
-def check(
-    report: Reporter, path: Path, side: str, raw: Mapping[str, Any], version: Version, duration_s: float
-) -> ConfigDict:
+def check(report: Reporter, path: Path, side: str, raw: Mapping[str, Any], version: Version) -> ConfigDict:
     """The typed configs of one ``config:`` mapping; what is wrong with them goes to ``report``."""
     known = catalogue(side)
     typed: ConfigDict = {}
@@ -50,7 +48,7 @@ def check(
             near = nearest(value, error.choices) if error.choices else None
             report.wrong(place, str(error), value, error.allowed, near)
             continue
-        mechanism = not_yet.mechanism(side, name, typed[name], version, duration_s)
+        mechanism = not_yet.mechanism(side, name, typed[name], version)
         if mechanism:
             report.wrong(place, f"{mechanism}: not modelled yet")
         elif entry.status == "ignored":

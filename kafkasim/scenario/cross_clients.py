@@ -31,7 +31,7 @@ def check(facts: Facts) -> None:
 def _producer(facts: Facts, place: Path, producer: Producer) -> None:
     report, duration = facts.report, facts.file.duration
     version = producer.version or facts.version
-    typed = configs.check(report, (*place, "config"), "producer", producer.config, version, duration)
+    typed = configs.check(report, (*place, "config"), "producer", producer.config, version)
     configs.check_producer(report, (*place, "config"), typed, version)
     check_host(facts, place, producer.host)
     count = known_topic(facts, (*place, "topic"), producer.topic)
@@ -79,9 +79,9 @@ def _records(facts: Facts, place: Path, producer: Producer, count: int | None) -
 
 
 def _consumer(facts: Facts, place: Path, consumer: Consumer) -> None:
-    report, duration = facts.report, facts.file.duration
+    report = facts.report
     version = consumer.version or facts.version
-    typed = configs.check(report, (*place, "config"), "consumer", consumer.config, version, duration)
+    typed = configs.check(report, (*place, "config"), "consumer", consumer.config, version)
     configs.check_consumer(report, (*place, "config"), typed, version, consumer.group, facts.brokers)
     check_host(facts, place, consumer.host)
     for index, name in enumerate(consumer.topics or []):

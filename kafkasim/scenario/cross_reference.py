@@ -11,7 +11,7 @@ from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.paths import Path, find
 from kafkasim.scenario.reporter import Reporter
 from kafkasim.scenario.schema import ScenarioFile
-from kafkasim.scenario.schema_cluster import Host, Topic
+from kafkasim.scenario.schema_cluster import Disk, Host, Topic
 from kafkasim.scenario.versions import Version
 
 PIPELINED_SINCE = Version(1, 1)
@@ -98,7 +98,7 @@ class _Configs:
     def side(self, path: Path, side: str, raw: dict[str, object]) -> ConfigDict:
         """One mapping of one side, in the cluster's release."""
         facts = self.facts
-        return configs.check(facts.report, path, side, raw, facts.version, facts.file.duration)
+        return configs.check(facts.report, path, side, raw, facts.version)
 
     def brokers(self) -> None:
         """The brokers' configs, common and own, and the ensemble's."""
@@ -186,14 +186,17 @@ def _hosts(facts: Facts) -> None:
 
 
 def _disk(report: Reporter, path: Path, host: Host) -> None:
-    p50, p99 = host.disk.fsync_p50, host.disk.fsync_p99
-    if p50 is not None and p99 is not None and p99 < p50:
-        report.wrong((*path, "disk", "fsync_p99"), "must not be below fsync_p50")
+    if host.disks is not None and "disk" in host.model_fields_set:
+        report.wrong((*path, "disks"), "stands instead of disk", allowed="one of disk and disks", at_key=True)
+    places: list[tuple[Path, Disk]] = [((*path, "disks", n), disk) for n, disk in enumerate(host.disks or [])]
+    for place, disk in [((*path, "disk"), host.disk), *places]:
+        if disk.fsync_p50 is not None and disk.fsync_p99 is not None and disk.fsync_p99 < disk.fsync_p50:
+            report.wrong((*place, "fsync_p99"), "must not be below fsync_p50")
 
 
 def check_config(facts: Facts, place: Path, side: str, raw: dict[str, object]) -> None:
     """One ``config:`` mapping of one side."""
-    configs.check(facts.report, place, side, raw, facts.version, facts.file.duration)
+    configs.check(facts.report, place, side, raw, facts.version)
 
 
 def check_topic(facts: Facts, place: Path, name: str, topic: Topic) -> None:

@@ -45,6 +45,20 @@ def _shape(pattern: str, *examples: str) -> WithJsonSchema:
 
 
 Duration = Annotated[float, _quantity(units.parse_duration), _shape(units.DURATION_PATTERN, "10ms", "1.5s", "2h30m")]
+
+
+def _signed_duration(value: object) -> float:
+    """A duration with a sign: ``-2h`` is 7200 seconds back."""
+    if isinstance(value, str) and value.strip()[:1] in ("-", "+"):
+        text = value.strip()
+        seconds = units.parse_duration(text[1:])
+        return -seconds if text[0] == "-" else seconds
+    return units.parse_duration(value)
+
+
+SignedDuration = Annotated[
+    float, _quantity(_signed_duration), _shape("^[-+]?" + units.DURATION_PATTERN.lstrip("^"), "1h", "-30d", "500ms")
+]
 PositiveDuration = Annotated[
     float, _quantity(units.parse_duration, True), _shape(units.DURATION_PATTERN, "10ms", "1.5s", "2h30m")
 ]

@@ -26,6 +26,8 @@ class DiskSpec:
     write_bytes_per_s: float = 1.0e9
     fsync_p50_s: float = 300e-6
     fsync_p99_s: float = 1.5e-3
+    capacity_bytes: int | None = None
+    """None: as large as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,17 @@ class HostSpec:
     cores: int = 8
     memory_bytes: int = 32 << 30
     nic_bytes_per_s: float = 1.25e9
-    disk: DiskSpec = DiskSpec()
+    disks: tuple[DiskSpec, ...] = (DiskSpec(),)
+    """The first holds everything that is not in a broker's log directories."""
     start_up_s: float = 3.0
     restart_delay_s: float = 5.0
     """How long the supervisor waits before it starts a process that ended by itself."""
     costs: CostsSpec = field(default_factory=CostsSpec)
+
+    @property
+    def disk(self) -> DiskSpec:
+        """The first disk."""
+        return self.disks[0]
 
 
 HostRef = str | HostSpec | None
@@ -179,6 +187,8 @@ class ProducerSpec:
     start_s: float = 0.0
     stop_s: float | None = None
     """None = the end of the run."""
+    timestamp_offset_s: float = 0.0
+    """By how much record timestamps are ahead of the time of creation."""
     config: ConfigMap = field(default_factory=dict)
     host: HostRef = None
     rack: str | None = None

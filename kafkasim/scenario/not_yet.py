@@ -7,7 +7,7 @@ from kafkasim.scenario.versions import Version
 
 NAMES: dict[str, dict[str, str]] = {
     "Event": {
-        "slow_disk": "slow disks", "slow_cpu": "slow processors", "disk_failure": "failure of a log directory",
+        "slow_cpu": "slow processors",
         "add_brokers": "adding brokers in a run", "restart": "restart by order",
         "set_config": "changing configs in a run",
         "pause": "garbage-collection pauses", "gc_pause": "garbage-collection pauses", "leave": "members that leave",
@@ -19,7 +19,7 @@ NAMES: dict[str, dict[str, str]] = {
         "transactions": "transactions", "transaction_size": "transactions", "compression": "compression",
     },
     "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses", "quotas": "quotas"},
-    "Host": {"disks": "several disks a host", "jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
+    "Host": {"jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
     "Cluster": {"kraft": "KRaft", "controllers": "KRaft"},
     "ScenarioFile": {
         "streams": "Kafka Streams", "quotas": "quotas", "connect": "Kafka Connect", "mirrors": "several data centres",
@@ -31,14 +31,6 @@ NAMES: dict[str, dict[str, str]] = {
 VALUES: dict[tuple[str, str], str] = {("start", "cold"): "a cold start"}
 
 MAX_LONG = 2**63 - 1
-_RETENTION_MS = {
-    "retention.ms": 1, "log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention.hours": 3_600_000,
-}  # fmt: skip
-_ROLL_MS = {"segment.ms": 1, "log.roll.ms": 1, "log.roll.hours": 3_600_000}
-_FLUSH = {
-    "flush.messages", "flush.ms", "log.flush.interval.messages", "log.flush.interval.ms",
-    "log.flush.scheduler.interval.ms",
-}  # fmt: skip
 _SECURITY = {"security.protocol", "security.inter.broker.protocol"}
 _SWITCHES = {
     "remote.storage.enable": "tiered storage",
@@ -60,7 +52,7 @@ _PRESENT = {
 _DEFAULT_PARTITIONER = "DefaultPartitioner"
 
 
-def mechanism(side: str, name: str, value: ConfigValue, version: Version, duration_s: float) -> str | None:
+def mechanism(side: str, name: str, value: ConfigValue, version: Version) -> str | None:
     """The mechanism that this value needs and the model lacks; None if the value can be honoured or has no effect."""
     if value is None:
         return None
@@ -75,7 +67,7 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version, durati
     if name in ("cleanup.policy", "log.cleanup.policy") and isinstance(value, list) and "compact" in value:
         return "compaction (cleanup.policy=compact)"
     if isinstance(value, int) and not isinstance(value, bool):
-        return _numeric(name, value, duration_s)
+        return _numeric(name, value)
     if name == "isolation.level" and value == "read_committed":
         return "transactions (isolation.level=read_committed)"
     if name == "group.protocol" and str(value).lower() == "consumer":
@@ -98,15 +90,7 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version, durati
     return None
 
 
-def _numeric(name: str, value: int, duration_s: float) -> str | None:
-    if name in _RETENTION_MS and 0 <= value * _RETENTION_MS[name] < duration_s * 1000:
-        return "retention by time"
-    if name in ("retention.bytes", "log.retention.bytes") and value != -1:
-        return "retention by size"
-    if name in _ROLL_MS and value * _ROLL_MS[name] < duration_s * 1000:
-        return "rolling segments by time"
-    if name in _FLUSH and value != MAX_LONG:
-        return "flushing the log by count or time"
+def _numeric(name: str, value: int) -> str | None:
     if name.startswith("quota.") and name.endswith(".default") and value != MAX_LONG:
         return "quotas"
     if name == "flushDelay" and value > 0:

@@ -65,25 +65,28 @@ def host(choice: str | schema_cluster.Host | None) -> model.HostRef:
 
 def host_spec(file: schema_cluster.Host) -> model.HostSpec:
     """A machine's resolved form."""
-    usual = model.DiskSpec()
-    p50 = file.disk.fsync_p50 if file.disk.fsync_p50 is not None else usual.fsync_p50_s
-    p99 = file.disk.fsync_p99
-    if p99 is None:
-        p99 = p50 * (usual.fsync_p99_s / usual.fsync_p50_s)
-    elif file.disk.fsync_p50 is None:
-        p50 = min(p50, p99)
     costs = {f"{name}_s": float(getattr(file.costs, name)) for name in cost_docs()}
     return model.HostSpec(
         cores=file.cores,
         memory_bytes=file.memory,
         nic_bytes_per_s=file.nic,
-        disk=model.DiskSpec(
-            file.disk.read or usual.read_bytes_per_s, file.disk.write or usual.write_bytes_per_s, p50, p99
-        ),
+        disks=tuple(_disk(disk) for disk in file.disks or [file.disk]),
         start_up_s=file.start_up,
         restart_delay_s=file.restart_delay,
         costs=CostsSpec(**costs),
     )
+
+
+def _disk(file: schema_cluster.Disk) -> model.DiskSpec:
+    usual = model.DiskSpec()
+    p50 = file.fsync_p50 if file.fsync_p50 is not None else usual.fsync_p50_s
+    p99 = file.fsync_p99
+    if p99 is None:
+        p99 = p50 * (usual.fsync_p99_s / usual.fsync_p50_s)
+    elif file.fsync_p50 is None:
+        p50 = min(p50, p99)
+    read, write = file.read or usual.read_bytes_per_s, file.write or usual.write_bytes_per_s
+    return model.DiskSpec(read, write, p50, p99, file.capacity)
 
 
 def topics(facts: Facts) -> dict[str, model.TopicSpec]:
@@ -125,6 +128,7 @@ def producer(facts: Facts, file: schema.Producer) -> model.ProducerSpec:
         partitioner=_partitioner(file.partitioner),
         start_s=file.start,
         stop_s=file.stop,
+        timestamp_offset_s=file.timestamp_offset,
         config=dict(file.config),
         host=host(file.host),
         rack=file.rack,

@@ -33,6 +33,7 @@ from kafkasim.scenario.fields import (
     PositiveSize,
     Processing,
     ScenarioName,
+    SignedDuration,
     Size,
     Strict,
     Text,
@@ -139,6 +140,9 @@ class Producer(Strict):
     partitioner: Partitioner = Field(default_factory=lambda: Partitioner(default=True))
     start: Duration = Field(0.0, description="First intended time (default 0s).")
     stop: PositiveDuration | None = Field(None, description="No record is intended from here on.")
+    timestamp_offset: SignedDuration = Field(
+        0.0, description="By how much its clock is wrong: record timestamps lie so much ahead (1h) or behind (-30d)."
+    )
     config: Configs
     host: HostChoice | None = _HOST
     rack: Identifier | None = None

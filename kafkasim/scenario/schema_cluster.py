@@ -49,6 +49,7 @@ class Disk(Strict):
     write: PositiveByteRate | None = Field(None, description="Write bandwidth (assumed 1 GB/s).")
     fsync_p50: PositiveDuration | None = Field(None, description="Median time of a sync (assumed 300 us).")
     fsync_p99: PositiveDuration | None = Field(None, description="99th percentile of a sync (assumed 1.5 ms).")
+    capacity: PositiveSize | None = Field(None, description="A log directory on it fails when it is full.")
 
 
 class Host(Strict):
@@ -58,6 +59,9 @@ class Host(Strict):
     memory: PositiveSize = Field(32 << 30, description="Main memory (default 32GiB).")
     nic: PositiveByteRate = Field(1.25e9, description="Network card, each direction (default 10Gbit/s).")
     disk: Disk = Field(default_factory=Disk)
+    disks: Annotated[list[Disk], Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Instead of disk: several; entry i of log.dirs lies on disk i."
+    )
     start_up: Duration = Field(3.0, description="From a broker's start until it loads its logs (assumed 3s).")
     restart_delay: Duration = Field(5.0, description="Pause of the supervisor before a start (default 5s).")
     costs: Costs = Field(default_factory=Costs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.fetcher_settings import FetcherSettings
 from kafkasim.broker.followed import FetcherListener
-from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.replica_costs import ReplicaCosts
@@ -18,6 +17,7 @@ from kafkasim.hosts import Disk, Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network
 from kafkasim.protocol import PRODUCE, ProducePartition, ProduceRequestData, RecordBatch, Request, TopicPartition
+from tests.broker.storage import plain_log, plain_storage
 
 
 class Monitor(BrokerMonitor):
@@ -192,7 +192,7 @@ class World(Directory):
         for tp in self.tps:
             replicas = tuple((tp.partition + j) % brokers + 1 for j in range(factor))
             for number in replicas:
-                log = PartitionLog(tp, 1 << 30)
+                log = plain_log(tp, storage=plain_storage(self.env.scheduler, self.nodes[number].machine.disk))
                 self.nodes[number].replicas.partitions[tp.index] = Partition(tp, number, log, min_isr, gated)
             self.nodes[replicas[0]].lead(tp, 0, replicas)
             for number in replicas[1:]:

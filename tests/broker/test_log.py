@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.flushing import unrecovered_bytes
 from kafkasim.protocol import (
     DUPLICATE_SEQUENCE_NUMBER,
     INVALID_PRODUCER_EPOCH,
@@ -15,6 +15,7 @@ from kafkasim.protocol import (
     RecordBatch,
     TopicPartition,
 )
+from tests.broker.storage import plain_log
 
 TP = TopicPartition("t", 0, 0)
 
@@ -24,7 +25,7 @@ def batch(count=10, size=100, producer=-1, sequence=-1, epoch=0):
 
 
 def filled(counts, size=100, segment_bytes=1 << 30, producer=-1):
-    log = PartitionLog(TP, segment_bytes)
+    log = plain_log(TP, segment_bytes)
     sequence = 0
     for count in counts:
         one = batch(count, size, producer, sequence if producer >= 0 else -1)
@@ -56,7 +57,7 @@ def test_reading_takes_whole_batches_and_cuts_at_the_limit():
 
 
 def test_epochs_answer_as_offsets_for_leader_epoch():
-    log = PartitionLog(TP, 1 << 30)
+    log = plain_log(TP)
     for epoch, start in ((1, 0), (3, 20), (4, 30)):
         log.log_end_offset = start
         assert log.assign_epoch(epoch, start)
@@ -70,7 +71,7 @@ def test_epochs_answer_as_offsets_for_leader_epoch():
 
 
 def test_a_new_epoch_replaces_what_starts_at_or_beyond_it():
-    log = PartitionLog(TP, 1 << 30)
+    log = plain_log(TP)
     log.assign_epoch(1, 0)
     log.assign_epoch(2, 10)
     log.assign_epoch(3, 10)
@@ -85,30 +86,32 @@ def test_truncation_forgets_batches_epochs_and_sequences():
     assert [b.base_offset for b in removed] == [40, 50, 60, 70]
     assert (log.log_end_offset, log.size_bytes, log.epochs) == (40, 400, [0])
     again = batch(producer=5, sequence=40)
-    assert log.check_sequence(again) == NONE
-    assert log.check_sequence(batch(producer=5, sequence=0)) == DUPLICATE_SEQUENCE_NUMBER
+    assert log.producers.check(again) == NONE
+    assert log.producers.check(batch(producer=5, sequence=0)) == DUPLICATE_SEQUENCE_NUMBER
 
 
 def test_the_last_five_batches_are_remembered():
     log = filled([10] * 8, producer=5)
-    assert log.check_sequence(batch(producer=5, sequence=80)) == NONE
-    assert log.check_sequence(batch(producer=5, sequence=30)) == DUPLICATE_SEQUENCE_NUMBER
-    assert log.check_sequence(batch(producer=5, sequence=20)) == OUT_OF_ORDER_SEQUENCE_NUMBER
-    assert log.check_sequence(batch(producer=5, sequence=90)) == OUT_OF_ORDER_SEQUENCE_NUMBER
-    assert log.check_sequence(batch(producer=6, sequence=17)) == NONE
-    assert log.check_sequence(batch(producer=5, sequence=0, epoch=1)) == NONE
-    assert log.check_sequence(batch(producer=5, sequence=5, epoch=1)) == OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.producers.check(batch(producer=5, sequence=80)) == NONE
+    assert log.producers.check(batch(producer=5, sequence=30)) == DUPLICATE_SEQUENCE_NUMBER
+    assert log.producers.check(batch(producer=5, sequence=20)) == OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.producers.check(batch(producer=5, sequence=90)) == OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert log.producers.check(batch(producer=6, sequence=17)) == NONE
+    assert log.producers.check(batch(producer=5, sequence=0, epoch=1)) == NONE
+    assert log.producers.check(batch(producer=5, sequence=5, epoch=1)) == OUT_OF_ORDER_SEQUENCE_NUMBER
     newer = batch(producer=5, sequence=0, epoch=1)
     newer.base_offset, newer.leader_epoch = 80, 0
     log.append(newer)
-    assert log.check_sequence(batch(producer=5, sequence=80, epoch=0)) == INVALID_PRODUCER_EPOCH
+    assert log.producers.check(batch(producer=5, sequence=80, epoch=0)) == INVALID_PRODUCER_EPOCH
 
 
-def test_segments_roll_and_only_the_active_one_is_unflushed():
+def test_segments_roll_and_a_recovery_reads_those_that_no_checkpoint_covers():
     log = filled([10] * 25, size=100, segment_bytes=1000)
-    assert len(log.segments) == 3 and log.unflushed_bytes() == 500
+    assert len(log.segments) == 3 and unrecovered_bytes(log) == 2500
+    log.checkpointed_recovery_point = 200
+    assert unrecovered_bytes(log) == 500
     log.truncate(95)
-    assert log.log_end_offset == 90 and log.unflushed_bytes() == 900
+    assert log.log_end_offset == 90 and unrecovered_bytes(log) == 900
 
 
 def test_trimming_keeps_offsets_and_sizes():

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from kafkasim.broker.fetcher import fetcher_number
-from kafkasim.broker.log import PartitionLog
+from kafkasim.broker.log_config import LogConfig
 from kafkasim.broker.partition import Partition
 from kafkasim.broker.sessions import FetchSession
 from kafkasim.clients.java_hash import string_hash
@@ -22,6 +22,7 @@ from kafkasim.protocol import (
     TopicPartition,
 )
 from tests.broker.replication_world import Wire, World
+from tests.broker.storage import plain_log
 
 
 def settled(world):
@@ -228,7 +229,8 @@ def test_a_roll_up_to_3_6_is_synced_under_the_logs_lock(syncs):
     tp = world.tps[0]
     for node in world.nodes.values():
         log = node.partition(tp).log
-        log.segment_bytes = log._roll_beyond_bytes = 1500
+        log.config = LogConfig(segment_bytes=1500)
+        log._begin_segment()
         if syncs:
             node.replicas.disk = node.machine.disk
             for fetcher in node.fetchers.values():
@@ -322,7 +324,7 @@ def test_partitions_are_dealt_to_fetcher_threads_as_kafka_does():
 
 def test_who_left_the_isr_is_caught_up_only_by_a_later_fetch():
     """A fetch from before the LeaderAndIsr that removed a follower does not let it hold the high watermark again."""
-    partition = Partition(TopicPartition("t", 0, 0), 3, PartitionLog(TopicPartition("t", 0, 0), 1 << 30), 1, gated=True)
+    partition = Partition(TopicPartition("t", 0, 0), 3, plain_log(TopicPartition("t", 0, 0)), 1, gated=True)
     partition.become_leader(0, 0, (3, 1, 2), (3, 1, 2), 0.0)
     for broker_id in (1, 2):
         state = partition.follower(broker_id)

@@ -63,9 +63,7 @@ def diverging(version: str, seed: int, unclean: bool = True, min_isr: int = 1):
         f"cluster.brokers.config.unclean.leader.election.enable={str(unclean).lower()}",
         f"cluster.brokers.config.min.insync.replicas={min_isr}",
     )
-    return run(
-        *POWER, duration=160, seed=seed, controller=1, factor=2, assignment=PAIRS, sets=sets, expect=(DIVERGED,)
-    )
+    return run(*POWER, duration=160, seed=seed, controller=1, factor=2, assignment=PAIRS, sets=sets, expect=(DIVERGED,))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -90,7 +88,7 @@ def test_a_follower_ahead_of_its_leader_ends_its_process_before_2_0():
     halts = halting.of("halted", "orders", "broker 1")
     starts = [row.time_s for row in halting.of("starting", actor="broker 1")]
     assert len(halts) >= 2 and len(starts) >= len(halts)
-    assert all(5.0 == pytest.approx(start - halt.time_s) for halt, start in zip(halts, starts[1:], strict=False))
+    assert all(pytest.approx(start - halt.time_s) == 5.0 for halt, start in zip(halts, starts[1:], strict=False))
     # With unclean elections it is cut to the leader's end; from 2.0 on always.
     assert not diverging("0.10.2", 1, unclean=True, min_isr=2).of("halted")
     assert not diverging("2.0", 1, unclean=False, min_isr=2).of("halted")
