@@ -18,11 +18,11 @@ NAMES: dict[str, dict[str, str]] = {
         "day_curve": "day curves", "curve": "day curves", "burst": "bursts", "bursts": "bursts",
         "transactions": "transactions", "transaction_size": "transactions", "compression": "compression",
     },
-    "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses", "quotas": "quotas"},
+    "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses"},
     "Host": {"disks": "several disks a host", "jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
     "Cluster": {"kraft": "KRaft", "controllers": "KRaft"},
     "ScenarioFile": {
-        "streams": "Kafka Streams", "quotas": "quotas", "connect": "Kafka Connect", "mirrors": "several data centres",
+        "streams": "Kafka Streams", "connect": "Kafka Connect", "mirrors": "several data centres",
         "clusters": "several data centres",
     },
 }  # fmt: skip
@@ -54,7 +54,6 @@ _SWITCHES = {
 _PRESENT = {
     "transactional.id": "transactions",
     "group.instance.id": "static membership",
-    "replica.selector.class": "fetching from followers",
     "process.roles": "KRaft",
 }
 _DEFAULT_PARTITIONER = "DefaultPartitioner"
@@ -82,6 +81,8 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version, durati
         return "the consumer group protocol of KIP-848"
     if name == "partition.assignment.strategy" and isinstance(value, list) and value and value[0] != "range":
         return f"the {value[0]} assignor"
+    if name == "replica.selector.class" and str(value).rpartition(".")[2] not in ("", "RackAwareReplicaSelector"):
+        return f"the replica selector {str(value).rpartition('.')[2]}"
     if name == "partitioner.class" and not str(value).endswith(_DEFAULT_PARTITIONER) and value != "":
         return f"the partitioner {str(value).rpartition('.')[2]}"
     if name in ("message.timestamp.type", "log.message.timestamp.type") and value == "LogAppendTime":
@@ -107,8 +108,6 @@ def _numeric(name: str, value: int, duration_s: float) -> str | None:
         return "rolling segments by time"
     if name in _FLUSH and value != MAX_LONG:
         return "flushing the log by count or time"
-    if name.startswith("quota.") and name.endswith(".default") and value != MAX_LONG:
-        return "quotas"
     if name == "flushDelay" and value > 0:
         return "flushDelay"
     return None
