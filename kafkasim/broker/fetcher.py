@@ -6,7 +6,7 @@ everything, again.  An error delays a partition by ``replica.fetch.backoff.ms``;
 end is noticed when the running fetch returns.
 
 Truncation is the one of IBP 2.7 and later: the leader answers a diverging epoch instead of
-data.  Left out: throttles, tiered storage.
+data.  Left out: tiered storage.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.follower_throttle import FollowerThrottle
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
@@ -58,6 +59,10 @@ class FetcherListener:
         """A partition is delayed after an error."""
         raise NotImplementedError
 
+    def advanced(self, partitions: list[Partition], now: float) -> float:
+        """High watermarks of followers that somebody reads have moved; returns when the thread is done (s)."""
+        return now
+
 
 class FollowedPartition:
     """One partition of a fetcher: its record in the session, and until when it is delayed."""
@@ -96,6 +101,7 @@ class ReplicaFetcher(ConnectionOwner):
         self.requests: int = 0
         self.busy_s: float = 0.0
         self.alive: bool = True
+        self.throttle: FollowerThrottle | None = None
         self._scheduler = scheduler
         self._network = network
         self._directory = directory
@@ -137,6 +143,8 @@ class ReplicaFetcher(ConnectionOwner):
         if followed is None:
             return
         followed.failed = True
+        if self.throttle is not None:
+            self.throttle.held.pop(partition.tp.index, None)
         if self._session.get(partition.tp.index) is followed.fetch:
             del self._session[partition.tp.index]
             self._forgotten.append(followed.fetch)
@@ -165,7 +173,10 @@ class ReplicaFetcher(ConnectionOwner):
             self._fresh.clear()
         if self._delayed:
             self._end_delays(now)
-        if not self._session:
+        throttle = self.throttle
+        if throttle is not None and not throttle.hold_back(self._session, self._forgotten, now):
+            throttle.release(self._session, self._changed)
+        if not self._session and (throttle is None or not self._forgotten or self._connection is None):
             self._running = False
             self._sleep_generation += 1
             self._scheduler.call_at(now + self.settings.backoff_s, self._wake, self._sleep_generation)
@@ -310,6 +321,7 @@ class ReplicaFetcher(ConnectionOwner):
         if request.error != NONE:
             self._changed = list(self._session.values())  # the session is gone: a full fetch begins another
         synced_at = now
+        moved: list[Partition] | None = None
         known = self.followed
         for fetch in data.answered:
             followed = known.get(fetch.tp.index)
@@ -329,7 +341,11 @@ class ReplicaFetcher(ConnectionOwner):
                 if high_watermark > end:
                     high_watermark = end
                 if high_watermark >= 0:
+                    if partition.sessions and high_watermark > partition.high_watermark:
+                        moved = [partition] if moved is None else [*moved, partition]
                     partition.high_watermark = high_watermark
+        if moved is not None:
+            synced_at = max(synced_at, self.listener.advanced(moved, now))
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
@@ -346,6 +362,8 @@ class ReplicaFetcher(ConnectionOwner):
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
                 at = self.host.disk.fsync(at)
             log.append(batch)
+        if self.throttle is not None:
+            self.throttle.record(fetch.tp, sum([batch.size_bytes for batch in batches]), at)
         fetch.fetch_offset = log.log_end_offset
         fetch.last_fetched_epoch = log.epochs[-1]
         self._changed.append(fetch)

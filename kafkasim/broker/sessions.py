@@ -37,7 +37,7 @@ class SessionPartition:
 class FetchSession:
     """The session of one connection of one fetcher; ``replica_id`` is -1 for a consumer.
 
-    ``parked`` is the request that waits in the purgatory, if one does.
+    ``parked`` is the request that waits in the purgatory, if one does; ``max_bytes`` what an answer holds at most.
     """
 
     def __init__(self, replica_id: int) -> None:
@@ -54,6 +54,8 @@ class FetchSession:
         self.shard: int = 0
         self.connection: Connection | None = None
         self.closed: bool = False
+        self.max_bytes: int = 1 << 62
+        self.crosses_racks: bool = False
 
     def mark(self, entry: SessionPartition) -> None:
         """There may be something new to read in this partition."""

@@ -13,9 +13,7 @@ from kafkasim.faults.targets import Process, host_of
 class CappedNic:
     """An interface that does at most ``bytes_per_s`` until the end of the fault (``for_s`` None: of the run)."""
 
-    def __init__(
-        self, cluster: Cluster, process: Process, bytes_per_s: float, for_s: float | None, cause: int
-    ) -> None:
+    def __init__(self, cluster: Cluster, process: Process, bytes_per_s: float, for_s: float | None, cause: int) -> None:
         self.hit = self.actor = str(process)
         self._host = host_of(cluster, process)
         self._bytes_per_s = bytes_per_s

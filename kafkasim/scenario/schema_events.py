@@ -139,7 +139,9 @@ class Event(Strict):
     elect_leaders: ElectLeaders | None = Field(
         None, description="Election by order: {election_type: unclean, topic: orders, partition: 0}."
     )
-    nic_capped: CappedNic | None = Field(None, description="A network card gets slower: {host: broker 2, rate: 100Mbit/s}.")
+    nic_capped: CappedNic | None = Field(
+        None, description="A network card gets slower: {host: broker 2, rate: 100Mbit/s}."
+    )
     rolling_restart: Literal["brokers"] | None = Field(
         None, description="One broker after the other stops and starts, each when the cluster is whole again."
     )
