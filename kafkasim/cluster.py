@@ -222,7 +222,7 @@ class Cluster(Directory):
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
                 self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
-                self.timestamp_offsets_s,
+                self.timestamp_offsets_s, self.scenario.quotas,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:

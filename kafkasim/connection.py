@@ -35,6 +35,11 @@ class ConnectionOwner:
         """The life of the client's process (None: it is never stopped)."""
         return None
 
+    @property
+    def client_id(self) -> str:
+        """``client.id``; empty for brokers, whom no quota holds back."""
+        return ""
+
     def connection_opened(self, connection: Connection) -> None:
         """The TCP handshake is done (one round trip after :meth:`Connection.open`)."""
         raise NotImplementedError
@@ -116,6 +121,7 @@ class Connection:
         self.ready_at: float = 0.0
         self.backlog: deque[Request] = deque()
         self.session: object | None = None
+        self.quota: object | None = None
         self._scheduler = network.scheduler
         self._up = network.channel(client_host, server_host, f"{name}/up", server.receive)
         self.down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from kafkasim.broker.broker import Broker
+from kafkasim.clients.network_client import NetworkClient
 from kafkasim.cluster import Cluster, Group
 from kafkasim.protocol import TopicPartition
 
@@ -38,6 +39,59 @@ def add_gauges(cluster: Cluster) -> None:
         for name, busy in _busy(broker):
             series.rate("utilisation_fraction", partial(busy, cluster), broker=broker_id, station=name)
         series.gauge("RequestQueueSize", partial(_queue, broker), broker=broker_id)
+    add_limits(cluster)
+
+
+def add_limits(cluster: Cluster) -> None:
+    """Series of what only some scenarios have: quotas, throttles, racks."""
+    series = cluster.series
+    series.rate("UncleanLeaderElectionsPerSec", partial(_unclean_elections, cluster))
+    if any(host.rack is not None for host in cluster.client_hosts(None)):
+        series.rate("cross_rack_bytes_out_per_s", partial(_cross_rack_bytes, cluster))
+
+    if any(broker.throttle is not None for broker in cluster.brokers.values()):
+        for producer in cluster.producers.values():
+            _add_throttles(cluster, "produce", producer.name, [one.network_client for one in producer.instances])
+        for group in cluster.groups.values():
+            _add_throttles(cluster, "fetch", group.name, [member.network for member in group.members])
+
+
+def _add_throttles(cluster: Cluster, kind: str, client: str, networks: list[NetworkClient]) -> None:
+    times = ThrottleTimes(networks)
+    cluster.series.gauge(f"{kind}-throttle-time-avg", times.mean_ms, client=client)
+    cluster.series.gauge(f"{kind}-throttle-time-max", times.longest_ms, client=client)
+
+
+class ThrottleTimes:
+    """Throttle times (ms) in a client's answers since the last sample; Kafka's windows are 30 s to 60 s long."""
+
+    def __init__(self, networks: list[NetworkClient]) -> None:
+        self._networks = networks
+        self._answers = 0
+        self._throttled_ms = 0
+
+    def mean_ms(self) -> float:
+        """Mean over all answers, those without a throttle time too."""
+        answers = sum(network.writes - network.in_flight for network in self._networks)
+        throttled_ms = sum(network.throttled_ms for network in self._networks)
+        grown, grown_ms = answers - self._answers, throttled_ms - self._throttled_ms
+        self._answers, self._throttled_ms = answers, throttled_ms
+        return grown_ms / grown if grown > 0 else 0.0
+
+    def longest_ms(self) -> float:
+        """The longest."""
+        longest = max((network.longest_throttle_ms for network in self._networks), default=0)
+        for network in self._networks:
+            network.longest_throttle_ms = 0
+        return float(longest)
+
+
+def _unclean_elections(cluster: Cluster) -> float:
+    return float(sum(broker.unclean_elections() for broker in cluster.brokers.values()))
+
+
+def _cross_rack_bytes(cluster: Cluster) -> float:
+    return float(sum(broker.replicas.shared.cross_rack_bytes for broker in cluster.brokers.values()))
 
 
 def _isr(cluster: Cluster, tp: TopicPartition) -> float:

@@ -244,10 +244,11 @@ class OffsetFetchBody:
 
 @dataclass(slots=True)
 class ElectLeadersBody:
-    """ElectLeaders (preferred): an admin client to the controller."""
+    """ElectLeaders: an admin client to the controller; ``unclean``: whoever lives may lead what has no leader."""
 
     partitions: list[TopicPartition]
     cause: int = 0
+    unclean: bool = False
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mypy_extensions import mypyc_attr
 
-from kafkasim.hosts.host import Host
+from kafkasim.hosts.host import Attached, Host
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.stations import Job
 from kafkasim.kernel.streams import Stream, Streams
@@ -36,7 +36,7 @@ class Message(Job):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Channel:
+class Channel(Attached):
     """One direction between two hosts: keeps the order of its messages.
 
     ``deliver(message)`` is called at the receiver when the last bit has passed its
@@ -75,13 +75,23 @@ class Channel:
         self._loopback: bool = source is target
         self._out = source.nic_out
         self._in = target.nic_in
-        self._out_s_per_byte: float = 1.0 / source.nic_bytes_per_s
-        self._in_s_per_byte: float = 1.0 / target.nic_bytes_per_s
-        # Cut through: the bits of a message enter while they arrive, at the slower interface's pace.
-        self._overlap_s_per_byte: float = min(self._out_s_per_byte, self._in_s_per_byte)
+        self._out_s_per_byte: float = 0.0
+        self._in_s_per_byte: float = 0.0
+        self._overlap_s_per_byte: float = 0.0
+        self.rate_changed()
+        if not self._loopback:
+            source.attach(self)
+            target.attach(self)
         # A bound method is made once, not for every message.
         self._on_arrival: Callable[[Message], None] = self._arrive
         self._on_entry: Callable[[Message], None] = self._enter
+
+    def rate_changed(self) -> None:
+        """Take over the rates of both interfaces."""
+        self._out_s_per_byte = 1.0 / self.source.nic_bytes_per_s
+        self._in_s_per_byte = 1.0 / self.target.nic_bytes_per_s
+        # Cut through: the bits of a message enter while they arrive, at the slower interface's pace.
+        self._overlap_s_per_byte = min(self._out_s_per_byte, self._in_s_per_byte)
 
     def send(self, message: Message, at: float) -> float:
         """Hand ``message`` to the interface at ``at`` (s, not before now); returns when its last bit has left."""

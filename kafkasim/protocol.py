@@ -94,6 +94,7 @@ MEMBER_ID_REQUIRED: Final = 79
 GROUP_MAX_SIZE_REACHED: Final = 81
 UNSTABLE_OFFSET_COMMIT: Final = 88
 PREFERRED_LEADER_NOT_AVAILABLE: Final = 80
+ELIGIBLE_LEADERS_NOT_AVAILABLE: Final = 83
 ELECTION_NOT_NEEDED: Final = 84
 INVALID_UPDATE_VERSION: Final = 95
 INELIGIBLE_REPLICA: Final = 107
@@ -128,6 +129,7 @@ ERROR_NAMES: Final = {
     REASSIGNMENT_IN_PROGRESS: "REASSIGNMENT_IN_PROGRESS",
     UNKNOWN_SERVER_ERROR: "UNKNOWN_SERVER_ERROR", ELECTION_NOT_NEEDED: "ELECTION_NOT_NEEDED",
     PREFERRED_LEADER_NOT_AVAILABLE: "PREFERRED_LEADER_NOT_AVAILABLE",
+    ELIGIBLE_LEADERS_NOT_AVAILABLE: "ELIGIBLE_LEADERS_NOT_AVAILABLE",
 }  # fmt: skip
 
 # Kafka clients use these to decide about retries and metadata refreshes.
@@ -236,14 +238,18 @@ class Request(Message):
     read, and ``context`` is what the sender wants to find again then; ``failed`` is an error number
     when the connection ended first (NETWORK_EXCEPTION, or REQUEST_TIMED_OUT by the client).
     ``throttle_ms`` is the answer's throttle time; ``throttled_ms`` what other answers' throttle
-    times add to this request's time-out.  ``parked_until`` is the deadline (s) of a request that waits
-    in a purgatory, else 0.  ``suspended``: its handler has been held until a lock is free.
+    times add to this request's time-out; ``held_back``: the answer itself was delayed by it (before 2.0).
+    ``local_s``: a handler's seconds for a request that was parked, where a quota wants to know (else negative).
+    ``parked_until`` is the deadline (s) of a request that waits in a purgatory, else 0.  ``suspended``: its
+    handler has been held until a lock is free.
     """
 
     reply: Any = None
     cause: int = 0
     throttled_ms: int = 0
     suspended: bool = False
+    local_s: float = -1.0
+    held_back: bool = False
 
     def __init__(
         self, api: int, size_bytes: int, body: Any = None, cause: int = 0, produce: ProduceRequestData | None = None,
@@ -329,6 +335,7 @@ class FetchPartition:
         self.leader_hint: int = -1
         self.leader_epoch_hint: int = -1
         self.cause: int = 0
+        self.preferred_read_replica: int = -1
 
 
 class FetchRequestData:
@@ -338,10 +345,11 @@ class FetchRequestData:
     last request (an incremental fetch names only those), ``forgotten``, if there are any, leave the
     session; ``session`` are all of it.  The server answers in ``answered``: the partitions with data, an
     error or a new high watermark, ``answered_bytes`` of data.  ``sessionless``: the server has no slot
-    for a session, so the next request names everything.
+    for a session, so the next request names everything.  ``rack`` is where a consumer says that it stands.
     """
 
     sessionless: bool = False
+    rack: str = ""
 
     def __init__(
         self, replica_id: int, session: dict[int, FetchPartition], max_wait_s: float, min_bytes: int, max_bytes: int

@@ -7,7 +7,7 @@ Left out here: dynamic configs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from simpy.events import Event
@@ -34,9 +34,11 @@ from kafkasim.broker.registration import StartFailed
 from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_costs import replica_costs
 from kafkasim.broker.replica_manager import ReplicaManager
+from kafkasim.broker.replica_selector import RackAwareSelector
 from kafkasim.broker.role_changes import RoleChanges
 from kafkasim.broker.sessions import FetchSessionCache
 from kafkasim.broker.socket_server import SocketServer
+from kafkasim.broker.throttles import ReplicationThrottles, client_throttle, impose
 from kafkasim.connection import Connection, Directory
 from kafkasim.controller.controller import Controller
 from kafkasim.controller.costs import ControllerCosts
@@ -50,6 +52,7 @@ from kafkasim.messages import PartitionState
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
 from kafkasim.protocol import Request, TopicPartition
+from kafkasim.scenario.model import QuotaSpec
 from kafkasim.topics import Topics
 from kafkasim.zookeeper.client import ZooKeeperClient
 from kafkasim.zookeeper.ensemble import Ensemble
@@ -83,6 +86,7 @@ class Broker:
         timeline: Timeline,
         pipelined: bool = True,
         offsets_s: list[float] | None = None,
+        quotas: Sequence[QuotaSpec] = (),
     ) -> None:
         self.pipelined = pipelined
         self.env = env
@@ -103,6 +107,7 @@ class Broker:
         self.start_up_s = start_up_s
         self.event_queues: list[EventQueue] = []
         """Of the controllers of all its processes: for their times."""
+        self._earlier_unclean_elections = 0
         self.clean = False
         """Whether the last process closed its logs: nothing has to be recovered."""
         self._farewell: ControlledShutdown | None = None
@@ -125,15 +130,25 @@ class Broker:
             broker_id, self.replicas.partitions, host.disks, config, self.release.checks_log_start_first, topics,
             offsets_s, self.life, self.clock, streams, monitor, timeline,
         )  # fmt: skip
+        self.throttle = client_throttle(
+            env.scheduler, quotas, config, version, self.clock,
+            float(costs.network_read_s + costs.network_write_s), self.replicas.handle,
+        )  # fmt: skip
         self.server = self._make_server()
         self.replicas.serve(self.server)
+        if self.throttle is not None:
+            impose(self.throttle, self.replicas, self.server)
+        self.replication_throttles = ReplicationThrottles(
+            broker_id, config, version, self.clock, self.replicas, self.fetchers
+        )
+        self.replication_throttles.from_topics(topics)
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
         self.isr_writer = self._events.isr_writer = self._make_isr_writer()
         self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory, self.isr_writer)
         required_acks = int(config["offsets.commit.required.acks"])
         self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata, required_acks)
-        self._fetcher_events = FetcherEvents(broker_id, monitor, timeline, self._halt)
+        self._fetcher_events = FetcherEvents(broker_id, self.replicas, monitor, timeline, self._halt)
         self.on_exit: Callable[[int], None] | None = None
         """Told when the process has ended by itself, with the row that says why."""
         self._new_process()
@@ -141,7 +156,7 @@ class Broker:
     # ---- what a process is made of
 
     def _make_replicas(self) -> ReplicaManager:
-        return ReplicaManager(
+        replicas = ReplicaManager(
             self.env.scheduler,
             self.id,
             replica_costs(self.costs),
@@ -161,6 +176,14 @@ class Broker:
             completes_inside=self.release.completes_inside,
             watermark_wakes_followers=self.release.watermark_wakes_followers,
         )
+        shared = replicas.shared
+        shared.clock = self.clock
+        shared.followers_serve = self.release.followers_serve
+        shared.prefers_at_once = self.release.prefers_at_once
+        shared.fetch_max_bytes = int(self.config.get("fetch.max.bytes") or shared.fetch_max_bytes)
+        if self.config.get("replica.selector.class"):
+            shared.selector = RackAwareSelector(self._directory, self.release.prefers_isr_only)
+        return replicas
 
     def _make_server(self) -> SocketServer:
         threads = int(self.config["num.io.threads"])
@@ -175,7 +198,7 @@ class Broker:
             float(self.costs.network_read_s),
             float(self.costs.network_write_s),
             self.replicas.service,
-            self.replicas.handle,
+            self.replicas.handle if self.throttle is None else self.throttle.handle,
             self.replicas.close_session,
             self.life,
         )
@@ -229,7 +252,9 @@ class Broker:
             self.version,
             self.clock,
         )
-        self.controller = Controller(
+        if self.event_queues:
+            self._earlier_unclean_elections += self.controller.unclean_leader_elections
+        self.controller: Controller = Controller(
             self.env, self._network, self._streams, self.id, self.host, self.zookeeper, self._directory, self.topics,
             self.config, self.version, self.timeline, ControllerCosts(), self.life, self.pipelined,
         )  # fmt: skip
@@ -353,6 +378,9 @@ class Broker:
             fetcher.shut_down()
         self._fetchers.clear()
         self._events.pending.clear()
+        if self.throttle is not None:
+            self.throttle.crash()
+        self.replication_throttles.crash()
         self.isr_manager.crash()
         if self.isr_writer is not None:
             self.isr_writer.crash()
@@ -430,15 +458,21 @@ class Broker:
 
     def respond(self, request: Request) -> None:
         """Answer now."""
-        self.server.respond(request, self.env.now)
+        self.respond_at(request, self.env.now)
 
     def respond_at(self, request: Request, at: float) -> None:
         """Answer at ``at``."""
+        if self.throttle is not None:
+            self.throttle.other(request, at)
         self.server.respond(request, at)
 
     def draws(self, name: str) -> Stream:
         """A named stream of random numbers."""
         return self._streams.stream(name)
+
+    def unclean_elections(self) -> int:
+        """Unclean elections by the controllers of all its processes."""
+        return self._earlier_unclean_elections + self.controller.unclean_leader_elections
 
     def fetchers(self) -> list[ReplicaFetcher]:
         """The fetcher threads that run now."""
@@ -475,6 +509,7 @@ class Broker:
                 self.env.scheduler, self._network, self._directory, self.host, self.id, source_id,
                 self._fetcher_settings, self._fetcher_events, self.life, number,
             )  # fmt: skip
+            self.replication_throttles.hand_to(fetcher)
         return fetcher
 
     def _close_idle_fetchers(self) -> None:

@@ -2,14 +2,15 @@
 
 Stands for ``DelayedFetch``, ``FetchSession`` and ``ReplicaManager.readFromLog``.
 
-Left out: quotas, follower fetching by rack (a consumer fetch at a follower is refused), response rotation
-within a session.
+Left out: response rotation within a session.
 """
 
 from __future__ import annotations
 
-from kafkasim.broker.partition import LEADER, NO_ROLE, Partition
+from kafkasim.broker.fetch_rules import FetchRules
+from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.purgatory import Purgatory
+from kafkasim.broker.quota_manager import ClientSensors
 from kafkasim.broker.replica_costs import (
     FETCH_RESPONSE_BASE_BYTES,
     FETCH_RESPONSE_PARTITION_BYTES,
@@ -23,8 +24,6 @@ from kafkasim.protocol import (
     FETCH_SESSION_ID_NOT_FOUND,
     NONE,
     NOT_LEADER_OR_FOLLOWER,
-    OFFSET_OUT_OF_RANGE,
-    UNKNOWN_LEADER_EPOCH,
     UNKNOWN_TOPIC_OR_PARTITION,
     FetchPartition,
     FetchRequestData,
@@ -39,6 +38,7 @@ class DelayedFetches:
         self.purgatory = Purgatory(replicas.scheduler, self.expire, life)
         self._replicas = replicas
         self.watermark_wakes_followers: bool = watermark_wakes_followers  # 2.4 and 2.5
+        self._rules = FetchRules(replicas)
 
     def session_of(self, connection: Connection | None, data: FetchRequestData) -> FetchSession:
         """The session of the fetcher at the other end, a new one for its first request."""
@@ -49,6 +49,12 @@ class DelayedFetches:
             return session
         fresh = FetchSession(data.replica_id)
         fresh.connection = connection
+        fresh.max_bytes = min(data.max_bytes, self._replicas.fetch_max_bytes)
+        racks = connection.client_host.rack, connection.server_host.rack
+        fresh.crosses_racks = data.replica_id < 0 and None not in racks and racks[0] != racks[1]
+        quota = connection.quota
+        if isinstance(quota, ClientSensors) and data.replica_id < 0:
+            fresh.max_bytes = min(fresh.max_bytes, quota.most_fetch_bytes)
         connection.session = fresh
         return fresh
 
@@ -113,10 +119,12 @@ class DelayedFetches:
         marked = session.dirty
         if not marked:
             return 0
-        max_bytes = data.max_bytes
+        max_bytes = session.max_bytes
         kept: list[SessionPartition] = []
         answered = data.answered
         consumer = data.replica_id < 0
+        selector = self._replicas.selector if consumer and data.rack else None
+        quota = None if consumer else self._replicas.leader_quota
         for entry in marked:
             if not entry.active:
                 entry.dirty = False
@@ -134,13 +142,20 @@ class DelayedFetches:
                 or (epoch >= 0 and (not log.epochs or epoch != log.epochs[-1]))
                 or fetch.current_leader_epoch != partition.leader_epoch
                 or partition.role != LEADER
-            ) and self._refuses(request, fetch, partition):
+            ) and self._rules.refuses(request, fetch, partition):
+                answered.append(fetch)
+                kept.append(entry)
+                continue
+            if selector is not None and self._rules.sends_elsewhere(data, fetch, partition):
                 answered.append(fetch)
                 kept.append(entry)
                 continue
             upper = partition.high_watermark if consumer else end
             if offset >= upper:
                 entry.dirty = False
+                continue
+            if quota is not None and self._rules.holds_back(quota, data.replica_id, partition):
+                kept.append(entry)
                 continue
             room = max_bytes - total
             if room > fetch.max_bytes:
@@ -170,45 +185,12 @@ class DelayedFetches:
         session.dirty = kept
         return total
 
-    def _refuses(self, request: Request, fetch: FetchPartition, partition: Partition) -> bool:
-        """Whether an error or a diverging epoch is the answer; sets it."""
-        if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
-            fetch.error = partition.epoch_error(fetch.current_leader_epoch)
-            if fetch.error == NOT_LEADER_OR_FOLLOWER and self._is_deleted(partition):
-                fetch.error = UNKNOWN_TOPIC_OR_PARTITION
-                return True
-            if fetch.error != NONE:
-                if self._replicas.hints and fetch.error != UNKNOWN_LEADER_EPOCH:
-                    fetch.leader_hint, fetch.leader_epoch_hint = self._replicas.listener.hint(fetch.tp)
-                request.cause = partition.epoch_cause
-                return True
-        log = partition.log
-        beyond = fetch.fetch_offset > log.log_end_offset
-        if (
-            fetch.last_fetched_epoch >= 0
-            and (beyond or fetch.last_fetched_epoch != log.latest_epoch())
-            and log.diverges(fetch)
-        ):
-            return True
-        if beyond or fetch.fetch_offset < log.log_start_offset:
-            fetch.error = OFFSET_OUT_OF_RANGE
-            fetch.log_start_offset = log.log_start_offset
-            return True
-        return False
-
-    def _is_deleted(self, partition: Partition) -> bool:
-        """Whether a replica that a session still holds is gone with its topic."""
-        tp = partition.tp
-        return (
-            partition.role == NO_ROLE
-            and tp.index not in self._replicas.partitions
-            and not self._replicas.listener.knows(tp)
-        )
-
     def urgent(self, data: FetchRequestData) -> bool:
         """An error or a diverging epoch answers the whole fetch at once."""
         for fetch in data.answered:
             if fetch.error != NONE or fetch.diverging_end_offset >= 0:
+                return True
+            if fetch.preferred_read_replica >= 0 and self._replicas.prefers_at_once:
                 return True
         for fetch in data.changed:
             if fetch.error != NONE:
@@ -220,18 +202,26 @@ class DelayedFetches:
     def enough(self, session: FetchSession, data: FetchRequestData) -> bool:
         """Whether ``fetch.min.bytes`` are there, without reading."""
         available = 0
+        wanted = min(data.min_bytes, session.max_bytes)
+        quota = None if data.replica_id < 0 else self._replicas.leader_quota
         for entry in session.dirty:
             if not entry.active:
                 continue
             partition = entry.partition
             fetch = entry.fetch
-            if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+            if 0 <= fetch.current_leader_epoch != partition.leader_epoch:
+                return True
+            if partition.role != LEADER and not self._rules.may_follow(data, partition):
                 return True
             if not partition.log.log_start_offset <= fetch.fetch_offset <= partition.log.log_end_offset:
                 return True
+            if self._replicas.prefers_at_once and self._rules.sends_elsewhere(data, fetch, partition):
+                return True
+            if quota is not None and self._rules.holds_back(quota, data.replica_id, partition):
+                continue
             upper = partition.high_watermark if data.replica_id < 0 else partition.log.log_end_offset
             available += min(partition.log.bytes_between(fetch.fetch_offset, upper), fetch.max_bytes)
-            if available >= data.min_bytes:
+            if available >= wanted:
                 return True
         return False
 
@@ -292,7 +282,10 @@ class DelayedFetches:
         """Answer with what was read, and with the high watermarks that moved."""
         consumer = data.replica_id < 0
         answered = data.answered
+        replicas = self._replicas
         if consumer:
+            if replicas.throttle is not None and self._throttled(session, request, data, size):
+                return
             for fetch in answered:
                 if fetch.bytes > 0:
                     partition = self._replicas.partitions[fetch.tp.index]
@@ -316,21 +309,48 @@ class DelayedFetches:
                         answered.append(fetch)
             session.watermark_dirty.clear()
         if consumer:
-            self._replicas.ready_at += self._replicas.costs.consumer_fetch_per_byte_s * size
+            replicas.ready_at += replicas.costs.consumer_fetch_per_byte_s * size
+            if session.crosses_racks:
+                replicas.cross_rack_bytes += size
         else:
             self._replicas.ready_at += self._replicas.costs.fetch_per_byte_s * size
+            if replicas.leader_quota is not None:
+                self._rules.count_throttled(replicas.leader_quota, answered)
         data.answered_bytes = size
-        response_bytes = FETCH_RESPONSE_BASE_BYTES + size
         named = len(answered)
         if not session.cached:
             self._keep(session, data)
             if data.sessionless:
                 named = len(session.partitions)
-        if named:
-            response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * named
-        request.response_bytes = response_bytes
+        request.response_bytes = _response_bytes(named, size)
         if self._replicas.server is not None:
             self._replicas.server.respond(request, self._replicas.ready_at)
+
+    def _throttled(self, session: FetchSession, request: Request, data: FetchRequestData, size: int) -> bool:
+        """Whether a quota leaves a consumer with an empty answer; what was read is read again next time."""
+        throttle = self._replicas.throttle
+        answered = data.answered
+        if throttle is None or not throttle.fetch(
+            request, _response_bytes(len(answered), size), self._replicas.ready_at
+        ):
+            return False
+        data.sessionless = not session.cached  # a full request has not begun a session
+        for fetch in answered:
+            entry = session.partitions.get(fetch.tp.index)
+            if entry is not None and entry.fetch is fetch:
+                session.mark(entry)
+            else:
+                data.sessionless = True  # an error of a partition that is not here: it is asked for again
+            fetch.batches.clear()
+            fetch.bytes = 0
+            fetch.error = NONE
+            fetch.preferred_read_replica = -1
+        data.answered = []
+        data.answered_bytes = 0
+        request.response_bytes = FETCH_RESPONSE_BASE_BYTES
+        if self._replicas.server is not None:
+            self._replicas.server.respond(request, self._replicas.ready_at)
+        return True
 
     def close_session(self, connection: Connection) -> None:
         """A fetcher has gone: its session ends."""
@@ -375,6 +395,13 @@ class DelayedFetches:
                     if session.parked is not None:
                         self.try_parked(session, now)
 
+    def follower_advanced(self, partitions: list[Partition], now: float) -> float:
+        """Followers' high watermarks have moved: who reads here may be answered; when the thread is done (s)."""
+        self._replicas.ready_at = now
+        for partition in partitions:
+            self.wake_consumers(partition, now)
+        return self._replicas.ready_at
+
     def wake_all(self, partition: Partition, now: float) -> None:
         """The replica has another role, or is gone: whoever waits on it is looked at."""
         for session_entry in partition.sessions:
@@ -383,3 +410,10 @@ class DelayedFetches:
                 session.mark(session_entry)
                 if session.parked is not None:
                     self.try_parked(session, now)
+
+
+def _response_bytes(named: int, size: int) -> int:
+    """An answer that names so many partitions and holds ``size`` bytes of records, on the wire."""
+    if named:
+        size += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * named
+    return FETCH_RESPONSE_BASE_BYTES + size

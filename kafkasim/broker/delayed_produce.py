@@ -116,6 +116,9 @@ class DelayedProduces:
         """Send the answer at ``at``."""
         request.parked_until = 0.0
         request.response_bytes = PRODUCE_RESPONSE_BASE_BYTES + PRODUCE_RESPONSE_PARTITION_BYTES * len(items)
+        throttle = self._replicas.throttle
+        if throttle is not None:
+            throttle.produce(request, request.size_bytes, request.expects_response, at)
         if self._replicas.server is not None:
             self._replicas.server.respond(request, at)
 

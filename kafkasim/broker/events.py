@@ -81,10 +81,18 @@ class ReplicaEvents(ReplicaListener):
 class FetcherEvents(FetcherListener):
     """The fetchers' listener; ``halt(cause)`` ends the process."""
 
-    def __init__(self, broker_id: int, monitor: BrokerMonitor, timeline: Timeline, halt: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        broker_id: int,
+        replicas: ReplicaManager,
+        monitor: BrokerMonitor,
+        timeline: Timeline,
+        halt: Callable[[int], None],
+    ) -> None:
         self._halt = halt
         self._broker_id = broker_id
         self._actor = f"broker {broker_id}"
+        self._replicas = replicas
         self._monitor = monitor
         self._timeline = timeline
 
@@ -117,6 +125,10 @@ class FetcherEvents(FetcherListener):
             now, self._actor, "fetch_backoff", f"{partition.tp} {ERROR_NAMES[error]}", partition.epoch_cause or None,
             merge=partition.internal,
         )  # fmt: skip
+
+    def advanced(self, partitions: list[Partition], now: float) -> float:
+        """Consumers that read from this follower hear of it on the fetcher's thread."""
+        return self._replicas.fetches.follower_advanced(partitions, now)
 
     def failed(self, partition: Partition, reason: str, now: float) -> None:
         """A partition, or its thread, fetches no more."""

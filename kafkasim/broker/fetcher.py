@@ -6,7 +6,7 @@ everything, again.  An error delays a partition by ``replica.fetch.backoff.ms``;
 end is noticed when the running fetch returns.
 
 How it finds out where its log leaves the leader's is told in :mod:`kafkasim.broker.truncation`.  Left out:
-throttles, tiered storage.
+tiered storage.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 
 from kafkasim.broker.fetcher_settings import FetcherSettings
 from kafkasim.broker.followed import FetcherListener, FollowedPartition
+from kafkasim.broker.follower_throttle import FollowerThrottle
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.broker.truncation import Truncations
 from kafkasim.clients.java_hash import string_hash
@@ -72,6 +73,7 @@ class ReplicaFetcher(ConnectionOwner):
         self.busy_s: float = 0.0
         self.alive: bool = True
         self.dead: bool = False
+        self.throttle: FollowerThrottle | None = None
         self._scheduler = scheduler
         self._network = network
         self._directory = directory
@@ -117,6 +119,8 @@ class ReplicaFetcher(ConnectionOwner):
         if followed is None:
             return
         followed.failed = True
+        if self.throttle is not None:
+            self.throttle.held.pop(partition.tp.index, None)
         if self._session.get(partition.tp.index) is followed.fetch:
             del self._session[partition.tp.index]
             self._forgotten.append(followed.fetch)
@@ -158,7 +162,10 @@ class ReplicaFetcher(ConnectionOwner):
             else:
                 self._ask(known)
             return
-        if not self._session:
+        throttle = self.throttle
+        if throttle is not None and not throttle.hold_back(self._session, self._forgotten, now):
+            throttle.release(self._session, self._changed)
+        if not self._session and (throttle is None or not self._forgotten or self._connection is None):
             self._running = False
             self._sleep_generation += 1
             self._scheduler.call_at(now + self.settings.backoff_s, self._wake, self._sleep_generation)
@@ -378,6 +385,7 @@ class ReplicaFetcher(ConnectionOwner):
         if request.error != NONE:
             self._changed = list(self._session.values())  # the session is gone: a full fetch begins another
         synced_at = now
+        moved: list[Partition] | None = None
         known = self.followed
         for fetch in data.answered:
             followed = known.get(fetch.tp.index)
@@ -397,9 +405,13 @@ class ReplicaFetcher(ConnectionOwner):
                 if high_watermark > end:
                     high_watermark = end
                 if high_watermark >= 0:
+                    if partition.sessions and high_watermark > partition.high_watermark:
+                        moved = [partition] if moved is None else [*moved, partition]
                     partition.high_watermark = high_watermark
                 if fetch.log_start_offset > partition.log.log_start_offset:
                     self._raise_start(partition, fetch.log_start_offset)
+        if moved is not None:
+            synced_at = max(synced_at, self.listener.advanced(moved, now))
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
         else:
@@ -418,6 +430,8 @@ class ReplicaFetcher(ConnectionOwner):
             if self.settings.syncs_rolls and log.needs_snapshot(batch):
                 at = log.storage.disk.fsync(at)
             log.append(batch)
+        if self.throttle is not None:
+            self.throttle.record(fetch.tp, sum([batch.size_bytes for batch in batches]), at)
         fetch.fetch_offset = log.log_end_offset
         if self.settings.truncates_on_fetch:
             fetch.last_fetched_epoch = log.epochs[-1]

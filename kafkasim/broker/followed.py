@@ -22,6 +22,10 @@ class FetcherListener:
     def log_start_raised(self, partition: Partition, removed: list[RecordBatch], now: float) -> None:
         """A follower's log begins later, as its leader's does; ``removed`` it has dropped at once."""
 
+    def advanced(self, partitions: list[Partition], now: float) -> float:
+        """High watermarks of followers that somebody reads have moved; returns when the thread is done (s)."""
+        return now
+
     def backed_off(self, partition: Partition, error: int, now: float) -> None:
         """A partition is delayed after an error."""
         raise NotImplementedError

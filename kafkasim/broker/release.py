@@ -55,6 +55,12 @@ class BrokerRelease:
         """Retention checks the log's start, then size, then time; before, time, size, start."""
         self.advances_after_isr_change: bool = version >= (3, 1) or version < (2, 7)
         """A committed ISR change moves the high watermark (not in 2.7 to 3.0: KAFKA-13091)."""
+        self.followers_serve: bool = version >= (2, 4)
+        """A follower answers consumers below its own high watermark (KIP-392)."""
+        self.prefers_at_once: bool = version >= (3, 2)
+        """A consumer that is sent to another replica is told at once, not after ``fetch.max.wait.ms``."""
+        self.prefers_isr_only: bool = version >= (3, 3)
+        """No consumer is sent to a follower outside the ISR."""
         self.joins_need_live_broker: bool = version >= (3, 3)
         """Only a follower whose broker is alive in the leader's metadata is proposed for the ISR."""
         self.opens_port_last: bool = version >= (3, 5)

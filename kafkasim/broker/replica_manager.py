@@ -5,7 +5,7 @@ followers' parked fetches after its own answer, a follower fetch's handler answe
 its high watermark releases before the follower itself.  What waits is in :mod:`kafkasim.broker.delayed_produce`
 and :mod:`kafkasim.broker.delayed_fetch`.
 
-Left out: quotas, transactions.
+Left out: transactions.
 """
 
 from __future__ import annotations
@@ -90,17 +90,17 @@ class ReplicaManager:
         self.locks = locks
         self._completes_inside: bool = completes_inside
         self._scheduler = scheduler
-        self._replicas = replicas
-        self._fetches = DelayedFetches(replicas, life, watermark_wakes_followers)
-        self._produces = DelayedProduces(replicas, self._fetches, life)
+        self.shared = replicas
+        self.fetches = DelayedFetches(replicas, life, watermark_wakes_followers)
+        self._produces = DelayedProduces(replicas, self.fetches, life)
 
     def serve(self, server: SocketServer) -> None:
         """Answers go out through ``server``."""
-        self._replicas.server = server
+        self.shared.server = server
 
     def know_live(self, live: frozenset[int] | None) -> None:
         """The brokers that the metadata cache calls alive; None: it does not say yet."""
-        self._replicas.live = live
+        self.shared.live = live
 
     # ---- the request handlers' work
 
@@ -125,7 +125,7 @@ class ReplicaManager:
 
     def handle_produce(self, request: Request, data: ProduceRequestData) -> float:
         """Append what may be appended; answer, or wait for the followers (acks=all)."""
-        replicas = self._replicas
+        replicas = self.shared
         now = self._scheduler.now
         locks = self.locks
         if locks is not None and locks.held > 0 and locks.blocks_produce(request, data):
@@ -179,7 +179,7 @@ class ReplicaManager:
                 # With another member in the ISR an append alone cannot move the minimum of the log ends.
                 if len(partition.in_sync_replicas) <= 1:
                     self._produces.advance(partition, now)
-                self._fetches.wake_followers(partition, now)
+                self.fetches.wake_followers(partition, now)
                 if partition.appended_batches >= TRIM_EVERY_BATCHES:
                     partition.appended_batches = 0
                     if not partition.internal:
@@ -207,7 +207,7 @@ class ReplicaManager:
         if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             self.listener.internal_done(number, NOT_ENOUGH_REPLICAS, now)
             return
-        self._replicas.ready_at = now
+        self.shared.ready_at = now
         self._store(partition, batch, now)
         waiting = InternalWaiting(partition.log.log_end_offset, number)
         self._produces.advance(partition, now)
@@ -216,7 +216,7 @@ class ReplicaManager:
         else:
             partition.waiting.append(waiting)
             self._produces.internal_purgatory.park(InternalAppend(waiting), now, timeout_s)
-        self._fetches.wake_followers(partition, now)
+        self.fetches.wake_followers(partition, now)
 
     def _lock(self, request: Request, data: ProduceRequestData, now: float) -> float:
         """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
@@ -287,7 +287,7 @@ class ReplicaManager:
         log.append(batch)
         partition.appended_batches += 1
         if not partition.internal:
-            self.monitor.appended(self._replicas.broker_id, partition, batch, now)
+            self.monitor.appended(self.shared.broker_id, partition, batch, now)
 
     def _drop_refused(self, request: Request, items: list[ProducePartition], now: float) -> None:
         """acks=0 has no answer to carry an error: the broker closes the connection instead."""
@@ -296,21 +296,21 @@ class ReplicaManager:
             if item.error != NONE:
                 refused = True
                 self.monitor.refused(item.tp, item.batch, request.cause, now)
-        if refused and self._replicas.server is not None and request.connection is not None:
-            self._replicas.server.drop(request.connection, request.cause)
+        if refused and self.shared.server is not None and request.connection is not None:
+            self.shared.server.drop(request.connection, request.cause)
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER
         if item.tp.index not in self.partitions and not self.listener.knows(item.tp):
             item.error = UNKNOWN_TOPIC_OR_PARTITION
             return
-        if self._replicas.hints:
+        if self.shared.hints:
             item.leader_hint, item.leader_epoch_hint = self.listener.hint(item.tp)
 
     def handle_fetch(self, request: Request, data: FetchRequestData) -> float:
         """Read, take note of a follower's progress, answer or park."""
-        replicas = self._replicas
-        fetches = self._fetches
+        replicas = self.shared
+        fetches = self.fetches
         now = self._scheduler.now
         replicas.ready_at = now
         connection = request.connection
@@ -398,13 +398,13 @@ class ReplicaManager:
         """The ISR is written (or not): answer with what had been found, or wait for more."""
         session.suspended = None
         if session.suspended_enough:
-            self._fetches.answer(session, request, data, session.suspended_bytes)
+            self.fetches.answer(session, request, data, session.suspended_bytes)
         else:
             session.parked = request
-            self._fetches.purgatory.park(request, now, data.max_wait_s)
+            self.fetches.purgatory.park(request, now, data.max_wait_s)
             if session.dirty:
-                self._fetches.try_parked(session, now)
-        return self._replicas.ready_at - now
+                self.fetches.try_parked(session, now)
+        return self.shared.ready_at - now
 
     def unlock(self, partition: Partition, now: float) -> None:
         """The ISR of ``partition`` is written, or cannot be: what has waited for its lock goes on."""
@@ -414,13 +414,13 @@ class ReplicaManager:
         waiting = locks.unlock(partition)
         for append in locks.appends(partition):
             self.append_internal(partition.tp, append.batch, append.number, append.timeout_s, append.acks_all)
-        self._replicas.ready_at = now
-        self._fetches.wake_all(partition, now)
+        self.shared.ready_at = now
+        self.fetches.wake_all(partition, now)
         overdue = locks.overdue
         locks.overdue = []
         for request in overdue:
-            self._fetches.expire(request)
-        server = self._replicas.server
+            self.fetches.expire(request)
+        server = self.shared.server
         if server is not None:
             for request in waiting:
                 server.resume(request)
@@ -446,7 +446,7 @@ class ReplicaManager:
         if not state.in_sync:
             # Looked at again at every fetch, also when nothing has changed.
             session.out_of_sync.append(fetch)
-            if partition.may_join(state, self._replicas.live if self.joins_need_live_broker else None):
+            if partition.may_join(state, self.shared.live if self.joins_need_live_broker else None):
                 self.listener.may_expand(partition, replica_id, now, fetch.cause)
         if moved and not held:
             self._produces.advance(partition, now)
@@ -461,8 +461,8 @@ class ReplicaManager:
         """The process dies: what is parked is gone; logs stay (page cache)."""
         self._produces.purgatory.clear()
         self._produces.internal_purgatory.clear()
-        self._fetches.purgatory.clear()
-        self._replicas.session_cache.clear()
+        self.fetches.purgatory.clear()
+        self.shared.session_cache.clear()
         for partition in self.partitions.values():
             partition.waiting.clear()
             partition.sessions.clear()
@@ -479,4 +479,4 @@ class ReplicaManager:
 
     def close_session(self, connection: Connection) -> None:
         """A fetcher has gone: its session ends."""
-        self._fetches.close_session(connection)
+        self.fetches.close_session(connection)

@@ -38,7 +38,8 @@ class FetchSession:
     """The session of one connection of one fetcher; ``replica_id`` is -1 for a consumer.
 
     ``parked`` is the request that waits in the purgatory, if one does; ``suspended`` one whose handler waits for
-    an ISR to be written before it answers with what it has found (releases before 2.7).
+    an ISR to be written before it answers with what it has found (releases before 2.7); ``max_bytes`` what an answer
+    holds at most.
     """
 
     def __init__(self, replica_id: int) -> None:
@@ -58,6 +59,8 @@ class FetchSession:
         self.suspended: Request | None = None
         self.suspended_bytes: int = 0
         self.suspended_enough: bool = False
+        self.max_bytes: int = 1 << 62
+        self.crosses_racks: bool = False
 
     def mark(self, entry: SessionPartition) -> None:
         """There may be something new to read in this partition."""

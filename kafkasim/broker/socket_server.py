@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kafkasim.broker.request_throttle import RequestThrottle
 from kafkasim.connection import Connection, Server
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
@@ -47,6 +48,7 @@ class SocketServer(Server):
         self.life: Life = Life(scheduler) if life is None else life
         self.bound: bool = False
         self.open: bool = False
+        self.throttle: RequestThrottle | None = None
         self.connections: list[Connection] = []
         self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
         self.processors: list[FifoStation] = [FifoStation(f"network_thread_{i}") for i in range(network_threads)]
@@ -83,6 +85,8 @@ class SocketServer(Server):
         connection.in_processing = not self.open  # before ``serve`` a request stays in the socket
         connection.ready_at = self._scheduler.now
         connection.session = None
+        if self.throttle is not None:
+            connection.quota = self.throttle.sensors(connection)
         self.connections.append(connection)
 
     def receive(self, request: Request) -> None:
@@ -137,6 +141,9 @@ class SocketServer(Server):
         connection = request.connection
         if connection is None:
             return
+        if request.throttle_ms > 0:
+            self._respond_throttled(request, connection, at)
+            return
         if not request.expects_response:
             connection.in_processing = False
             connection.ready_at = at
@@ -159,6 +166,36 @@ class SocketServer(Server):
             connection.ready_at = connection.down.send(request, written)
         if connection.backlog:
             self._scheduler.call_at(connection.ready_at, self._next, connection)
+
+    def _respond_throttled(self, request: Request, connection: Connection, at: float) -> None:
+        """KIP-219: the answer leaves, but nothing more is read from this client for the throttle time."""
+        over_at = at + request.throttle_ms / 1000.0
+        if request.held_back:
+            self.life.plan(over_at, self._respond_late, request)
+            return
+        self._write(request, connection, at)
+        if over_at > connection.ready_at:
+            connection.ready_at = over_at
+        connection.in_processing = True
+        self.life.plan(connection.ready_at, self._unmute, connection)
+
+    def _write(self, request: Request, connection: Connection, at: float) -> None:
+        connection.ready_at = at
+        if request.expects_response:
+            processor = self.processors[connection.processor]
+            service_s = self._write_s if processor.free_at > at else self._write_s + self._wake_up_s
+            connection.ready_at = connection.respond(request, processor.serve(at, service_s))
+
+    def _unmute(self, connection: Connection) -> None:
+        connection.in_processing = False
+        self._next(connection)
+
+    def _respond_late(self, request: Request) -> None:
+        """Before 2.0 a throttled answer was kept back, and its throttle time is over now."""
+        connection = request.connection
+        if connection is not None and not connection.ended:
+            self._write(request, connection, self._scheduler.now)
+            self.life.plan(connection.ready_at, self._unmute, connection)
 
     def shut_down(self, cause: int) -> None:
         """The process has died: every peer is reset, all work is forgotten."""

@@ -154,7 +154,8 @@ class _Judge:
 
     def _series(self, e: Expectation, name: str) -> tuple[float | None, str]:
         window = self._window(e)
-        wanted = {"topic": e.topic, "partition": e.partition, "group": e.client}
+        label = "client" if "-throttle-time-" in name else "group"
+        wanted = {"topic": e.topic, "partition": e.partition, label: e.client}
         samples: list[tuple[float, float]] = []
         for row in self._cluster.series.rows():
             at = float(row["time_s"])  # type: ignore[arg-type]

@@ -59,6 +59,15 @@ class Connections(ConnectionOwner):
         self.news: list[NodeConnection] = []
         self.setup_check_ms: int = UNLIMITED
 
+    @property
+    def client_id(self) -> str:
+        """``client.id``, by which brokers hold the client to its quotas."""
+        return self.settings.client_id
+
+    def now(self) -> float:
+        """Simulated time (s)."""
+        return self._scheduler.now
+
     def wake_with(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` from now on when something has come: one step less to the I/O thread itself."""
         self._wake = wake

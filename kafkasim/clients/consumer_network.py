@@ -19,6 +19,10 @@ class ConsumerNetwork:
         self.unsent: dict[int, list[Request]] = {}
         self._clock = clock
 
+    def now_ms(self) -> int:
+        """What the client's clock shows."""
+        return self._clock.ms(self.network.now())
+
     def send(self, node: int, request: Request, now: float, at: float) -> None:
         """Send ``request`` at ``at`` if the node is ready now, else keep it until it is."""
         if node not in self.unsent:

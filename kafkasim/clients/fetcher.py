@@ -5,8 +5,10 @@ the partitions that the broker leads, that have a valid position and nothing buf
 incremental one (KIP-227) only those that changed since the session's last.  Work is done for
 partitions that changed, never for all that are assigned.
 
-The data path of consumers: no work a record.  Left out: paused partitions, follower fetch
-(KIP-392), read_committed.
+Where the leader names another replica (KIP-392), that one is fetched from until an error, a
+disconnect or ``metadata.max.age.ms`` later.
+
+The data path of consumers: no work a record.  Left out: paused partitions, read_committed.
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ class FetchSettings:
         max_partition_bytes: int,
         request_timeout_s: float,
         topic_ids: bool,
+        rack: str = "",
+        preference_ms: int = 300000,
     ) -> None:
         self.min_bytes: int = min_bytes
         self.max_wait_s: float = max_wait_s
@@ -80,9 +84,11 @@ class FetchSettings:
         self.max_partition_bytes: int = max_partition_bytes
         self.request_timeout_s: float = request_timeout_s
         # Fetch v16 names topics by id (3.1+), v11 by name: bytes a request, a topic, a partition.
-        self.base_bytes: int = 52 if topic_ids else 61
+        self.base_bytes: int = (52 if topic_ids else 61) + len(rack)
         self.topic_bytes: int = 18 if topic_ids else 12
         self.partition_bytes: int = 33 if topic_ids else 28
+        self.rack: str = rack
+        self.preference_ms: int = preference_ms
 
 
 class Fetcher:
@@ -104,25 +110,28 @@ class Fetcher:
         self._sessions: dict[int, FetchSession] = {}
         self._order: list[FetchSession] = []
         self._leaderless: dict[int, PartitionState] = {}
+        self._preferring: dict[int, PartitionState] = {}
         self._uses_hints: bool = network.network.settings.uses_leader_hints
         self._done: Callable[[Request], None] = self._answered  # a bound method is made once, not for every request
 
-    def touch(self, state: PartitionState, old_leader: int) -> None:
-        """``state`` has changed: look at it before the next request to its old and its new leader."""
+    def touch(self, state: PartitionState, old_source: int) -> None:
+        """``state`` has changed: look at it before the next request to its old and its new source."""
         self.stirred = True
-        if old_leader >= 0:
-            self._session(old_leader).changed[state.index] = state
-        if state.leader < 0:
+        if old_source >= 0:
+            self._session(old_source).changed[state.index] = state
+        if state.source < 0:
             if state.state == FETCHING:
                 self._leaderless[state.index] = state
-        elif state.leader != old_leader:
-            self._session(state.leader).changed[state.index] = state
+        elif state.source != old_source:
+            self._session(state.source).changed[state.index] = state
 
     def send(self, now: float, at: float) -> None:
         """Send a fetch to every broker that has none in flight and leads something to fetch."""
         self.held_back = False
         if self._leaderless:
             self._ask_for_leaders(now)
+        if self._preferring:
+            self._review_preferences(now)
         for session in self._order:
             if session.in_flight:
                 continue
@@ -181,8 +190,8 @@ class Fetcher:
         state.batches = []
         state.next_batch = 0
         state.buffered = False
-        if state.leader >= 0:
-            self._session(state.leader).changed[state.index] = state
+        if state.source >= 0:
+            self._session(state.source).changed[state.index] = state
 
     def _session(self, node: int) -> FetchSession:
         session = self._sessions.get(node)
@@ -226,6 +235,8 @@ class Fetcher:
             data = session.data = FetchRequestData(
                 CONSUMER, session.partitions, settings.max_wait_s, settings.min_bytes, settings.max_bytes
             )
+            if settings.rack:
+                data.rack = settings.rack
         data.name(named, forgotten if forgotten else None)
         request = Request(FETCH, size_bytes, None, 0, None, data)
         request.context = session
@@ -245,7 +256,7 @@ class Fetcher:
         for index, state in session.changed.items():
             wanted = (
                 state.state == FETCHING
-                and state.leader == node
+                and state.source == node
                 and not state.buffered
                 and not state.pending_revocation
                 and states.get(index) is state
@@ -276,6 +287,9 @@ class Fetcher:
         self.answers += 1
         session.sessionless = data.sessionless
         if request.failed != NONE or request.error != NONE:
+            if request.failed != NONE and self._preferring:
+                for index in list(session.partitions):
+                    self._prefer_no_more(self._preferring.get(index))
             self._reset(session)
             return
         states = self._positions.states
@@ -298,6 +312,8 @@ class Fetcher:
                 session.changed[state.index] = state
             elif state.offset == answer.fetch_offset and not state.buffered:
                 state.high_watermark = answer.high_watermark
+                if answer.preferred_read_replica >= 0:
+                    self._prefer(state, answer)
                 if batches:
                     state.batches = batches
                     state.buffered = True
@@ -315,6 +331,11 @@ class Fetcher:
     ) -> None:
         """An error of one partition: it is fetched again at once, without back-off."""
         self.stirred = True
+        preferred = self._preferring.get(state.index)
+        if error != UNKNOWN_LEADER_EPOCH and preferred is not None:
+            self._prefer_no_more(preferred)
+            if error == OFFSET_OUT_OF_RANGE:
+                return  # that replica does not have it (yet): the leader is asked
         if error in (NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH):
             if self._uses_hints and answer.leader_hint >= 0 and answer.leader_epoch_hint >= 0:
                 hints.append((state.tp, answer.leader_hint, answer.leader_epoch_hint))
@@ -333,8 +354,42 @@ class Fetcher:
         session.forgotten = []
         session.established = False
         for state in self._positions.states.values():
-            if state.leader == session.node:
+            if state.source == session.node:
                 session.changed[state.index] = state
+
+    def _prefer(self, state: PartitionState, answer: FetchPartition) -> None:
+        """The leader has named another replica to read."""
+        preferred = answer.preferred_read_replica
+        answer.preferred_read_replica = -1
+        if preferred != state.preferred:
+            state.preferred = preferred
+            state.preferred_until_ms = self._network.now_ms() + self._settings.preference_ms
+            self._preferring[state.index] = state
+            self._read_from(state, preferred)
+
+    def _prefer_no_more(self, state: PartitionState | None) -> None:
+        """Back to the leader."""
+        if state is not None and self._preferring.pop(state.index, None) is not None and state.preferred >= 0:
+            state.preferred = -1
+            self._read_from(state, state.leader)
+
+    def _read_from(self, state: PartitionState, source: int) -> None:
+        old_source = state.source
+        state.source = source
+        self.touch(state, old_source)
+
+    def _review_preferences(self, now: float) -> None:
+        """A preference ends after a while, and when its replica's broker is not in the metadata."""
+        now_ms = self._network.now_ms()
+        states = self._positions.states
+        for index, state in list(self._preferring.items()):
+            if states.get(index) is not state or state.preferred < 0:
+                del self._preferring[index]
+            elif state.preferred not in self._metadata.nodes:
+                self._metadata.request_update(now)
+                self._prefer_no_more(state)
+            elif now_ms > state.preferred_until_ms:
+                self._prefer_no_more(state)
 
 
 def _topics(named: list[FetchPartition], forgotten: list[FetchPartition]) -> int:

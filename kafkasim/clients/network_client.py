@@ -37,7 +37,8 @@ class NetworkClient(MetadataUpdater):
 
     Node ids are broker ids, ``2147483647 - id`` for a coordinator's own connection, and
     negative ones below -1 for the bootstrap servers.  ``unanswered`` are requests without an
-    answer (acks=0) that are still being written, ``aborted`` those of a connection closed here;
+    answer (acks=0) that are still being written, ``aborted`` those of a connection closed here,
+    ``throttled_ms`` and ``longest_throttle_ms`` the throttle times of all answers so far;
     beyond ``timeout_check_ms`` on the clock a request may have timed out (not promised to be tight).
     """
 
@@ -62,6 +63,8 @@ class NetworkClient(MetadataUpdater):
         self.writes: int = 0
         self.unanswered: list[Request] = []
         self.aborted: list[Request] = []
+        self.throttled_ms: int = 0
+        self.longest_throttle_ms: int = 0
         self.timeout_check_ms: int = UNLIMITED
 
     # -- sending
@@ -293,9 +296,15 @@ class NetworkClient(MetadataUpdater):
     def _receive(self, state: NodeConnection, request: Request, completed: list[Request], now_ms: int) -> None:
         throttle_ms = request.throttle_ms
         if throttle_ms > 0:
+            self.throttled_ms += throttle_ms
+            self.longest_throttle_ms = max(self.longest_throttle_ms, throttle_ms)
             for other in state.in_flight:
                 other.throttled_ms += throttle_ms
-            if state.throttled_until_ms < now_ms + throttle_ms:
+            if (
+                self.settings.heeds_throttles
+                and not request.held_back
+                and state.throttled_until_ms < now_ms + throttle_ms
+            ):
                 state.throttled_until_ms = now_ms + throttle_ms
         if not request.internal:
             completed.append(request)

@@ -44,6 +44,8 @@ class PartitionState:
 
     ``offset`` is the next offset to return; ``offset_epoch`` the leader epoch of the record
     before it (-1: unknown).  ``batches`` from ``next_batch`` on are fetched and not returned.
+    ``source`` is the replica that is fetched from: the leader, or ``preferred``, which the leader has named for a
+    while (-1: none).
     """
 
     def __init__(self, tp: TopicPartition) -> None:
@@ -54,6 +56,9 @@ class PartitionState:
         self.offset_epoch: int = -1
         self.leader: int = -1
         self.leader_epoch: int = -1
+        self.source: int = -1
+        self.preferred: int = -1
+        self.preferred_until_ms: int = NEVER_MS
         self.high_watermark: int = -1
         self.next_retry_ms: int = NEVER_MS
         self.pending_revocation: bool = False
@@ -61,6 +66,12 @@ class PartitionState:
         self.next_batch: int = 0
         self.buffered: bool = False
         self.changed: bool = False
+
+    def lead(self, leader: int) -> None:
+        """``leader`` leads it now: what the last one has said of other replicas is void."""
+        self.leader = leader
+        self.source = leader
+        self.preferred = -1
 
 
 class ConsumerOwner:
@@ -119,14 +130,14 @@ class Positions:
         """Exactly these partitions from now on, all without a position."""
         for state in self.states.values():
             state.state = INITIALIZING
-            self._owner.partition_changed(state, state.leader)
+            self._owner.partition_changed(state, state.source)
         self.states = {tp.index: PartitionState(tp) for tp in partitions}
 
     def mark_pending_revocation(self) -> None:
         """Neither fetch nor return anything more of these partitions."""
         for state in self.states.values():
             state.pending_revocation = True
-            self._owner.partition_changed(state, state.leader)
+            self._owner.partition_changed(state, state.source)
 
     def complete(self) -> bool:
         """Whether every partition has a valid position."""
@@ -167,7 +178,7 @@ class Positions:
             return
         state.state = AWAIT_RESET
         state.next_retry_ms = NEVER_MS
-        self._owner.partition_changed(state, state.leader)
+        self._owner.partition_changed(state, state.source)
 
     def follow_metadata(self) -> bool:
         """Compare every partition with the metadata if those are new; True if they are."""
@@ -186,11 +197,11 @@ class Positions:
         epoch = self._epoch(state.tp)
         if leader < 0 or (leader == state.leader and epoch == state.leader_epoch):
             return
-        old_leader = state.leader
-        state.leader = leader
+        old_source = state.source
+        state.lead(leader)
         state.leader_epoch = epoch
         self._validate(state)
-        self._owner.partition_changed(state, old_leader)
+        self._owner.partition_changed(state, old_source)
 
     def request(self, now: float) -> bool:
         """Send what is due: validations and resets.  True if one must be tried again later."""
@@ -221,13 +232,15 @@ class Positions:
         return waiting
 
     def _seek(self, state: PartitionState, offset: int, epoch: int) -> None:
-        old_leader = state.leader
+        old_source = state.source
         state.offset = offset
         state.offset_epoch = epoch
-        state.leader = self._metadata.leader(state.tp)
+        leader = self._metadata.leader(state.tp)
+        if leader != state.leader:
+            state.lead(leader)
         state.leader_epoch = self._epoch(state.tp)
         self._validate(state)
-        self._owner.partition_changed(state, old_leader)
+        self._owner.partition_changed(state, old_source)
 
     def _epoch(self, tp: TopicPartition) -> int:
         """The leader's epoch; before 2.3 a consumer does not care for it: nothing is validated or fenced."""
@@ -314,7 +327,7 @@ class Positions:
             self._monitor.positioned(self._client, state.tp, state.offset, True, now)
         state.state = FETCHING
         state.next_retry_ms = NEVER_MS
-        self._owner.partition_changed(state, state.leader)
+        self._owner.partition_changed(state, state.source)
 
 
 class _Validation(Request):

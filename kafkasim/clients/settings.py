@@ -62,6 +62,8 @@ class ClientSettings:
         self.cuts_at_maximum: bool = number >= (3, 8, 0)
         self.counts_equivalent_responses: bool = number >= (3, 7, 0)
         self.uses_leader_hints: bool = number >= (3, 7, 0)
+        self.heeds_throttles: bool = number >= (2, 0, 0)
+        """Nothing is sent to a node for the throttle time of its last answer (KIP-219)."""
         self.tells_timeouts: bool = number >= (3, 5, 0)
         # Leader epochs: remembered from metadata (2.2, KIP-320); from 2.4 on only those of brokers 2.4 and later.
         self.remembers_epochs: bool = number >= (2, 2, 0)

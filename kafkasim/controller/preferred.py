@@ -1,9 +1,9 @@
-"""Leadership goes back to the preferred replicas: by request, or by the balance task.
+"""Elections by request, and leadership that goes back to the preferred replicas by the balance task.
 
-Stands for ``processReplicaLeaderElection`` (preferred elections of an admin client) and
+Stands for ``processReplicaLeaderElection`` (preferred and unclean elections of an admin client) and
 ``checkAndTriggerAutoLeaderRebalance``.
 
-Left out: unclean elections by request; the wait of an admin client's request until the new leaders are known.
+Left out: the wait of an admin client's request until the new leaders are known.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Final
 
 from kafkasim.controller.services import Services
 from kafkasim.controller.sizes import elect_leaders_response_bytes
-from kafkasim.controller.state_machines import PREFERRED, StateMachines
+from kafkasim.controller.state_machines import PREFERRED, UNCLEAN, StateMachines
 from kafkasim.controller.store import Steps
 from kafkasim.messages import ElectLeadersBody
 from kafkasim.protocol import (
     ELECTION_NOT_NEEDED,
+    ELIGIBLE_LEADERS_NOT_AVAILABLE,
     NONE,
     NOT_CONTROLLER,
     PREFERRED_LEADER_NOT_AVAILABLE,
@@ -39,12 +40,12 @@ def elect(services: Services, machines: StateMachines, request: Request, cause: 
         state = services.context.states.get(tp.index)
         if state is None:
             errors[tp.index] = UNKNOWN_TOPIC_OR_PARTITION
-        elif state.leader == state.replicas[0]:
+        elif services.context.is_live(state.leader) if body.unclean else state.leader == state.replicas[0]:
             errors[tp.index] = ELECTION_NOT_NEEDED
         else:
-            errors[tp.index] = PREFERRED_LEADER_NOT_AVAILABLE
+            errors[tp.index] = ELIGIBLE_LEADERS_NOT_AVAILABLE if body.unclean else PREFERRED_LEADER_NOT_AVAILABLE
             wanted.append(tp.index)
-    for index in (yield from machines.elect(wanted, PREFERRED, cause)):
+    for index in (yield from machines.elect(wanted, UNCLEAN if body.unclean else PREFERRED, cause)):
         errors[index] = NONE
     _answer(request, errors)
 

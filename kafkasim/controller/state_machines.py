@@ -25,6 +25,7 @@ from kafkasim.zookeeper.operations import Create, GetData
 
 OFFLINE: Final = "offline"
 PREFERRED: Final = "preferred"
+UNCLEAN: Final = "unclean"
 CONTROLLED_SHUTDOWN: Final = "controlled shutdown"
 REASSIGN: Final = "reassign"
 
@@ -234,7 +235,7 @@ class StateMachines:
             return leader_selection.preferred(state, live)
         if strategy == REASSIGN:
             return leader_selection.reassign(state, context.full_assignment(state.tp.index).target, live)
-        return leader_selection.offline(state, live, unclean)
+        return leader_selection.offline(state, live, unclean or strategy == UNCLEAN)
 
     def _unclean_topics(
         self, states: dict[int, PartitionState], strategy: str

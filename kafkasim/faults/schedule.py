@@ -17,10 +17,11 @@ from simpy.events import Event
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
 from kafkasim.faults.crash import Crash, restart_when_ended
-from kafkasim.faults.elections import PreferredElection
+from kafkasim.faults.elections import LeaderElection
 from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.faults.freeze import Freeze
 from kafkasim.faults.links import BrokenLinks
+from kafkasim.faults.nic import CappedNic
 from kafkasim.faults.power_loss import PowerLoss
 from kafkasim.faults.rolling import RollingRestart
 from kafkasim.faults.stop import Stop
@@ -116,6 +117,8 @@ class EventSchedule:
             return Crash(self._cluster, process, spec.for_s, row)
         if spec.verb == "stop":
             return Stop(self._cluster, process, spec.for_s, row)
+        if spec.verb == "nic_capped":
+            return CappedNic(self._cluster, process, spec.rate_bytes_per_s, spec.for_s, row)
         if spec.verb == "power_loss":
             return PowerLoss(self._cluster, process, spec.for_s, row)
         assert spec.for_s is not None
@@ -135,11 +138,12 @@ class EventSchedule:
             row = self._note("administrator", spec.verb, ", ".join(spec.order.topics))
             self._add(spec, row, _TOPIC_ORDERS[spec.verb](self._cluster, self._admin_host, spec, row))
             return
-        row = self._note("administrator", spec.verb, spec.partitions)
+        kind = "unclean: " if spec.election.unclean else ""
+        row = self._note("administrator", spec.verb, f"{kind}{spec.election}")
         if spec.verb == "rolling_restart":
             self._add(spec, row, RollingRestart(self._cluster, spec.for_s, spec.pause_s, row))
         else:
-            self._add(spec, row, PreferredElection(self._cluster, self._admin_host, spec.partitions, row))
+            self._add(spec, row, LeaderElection(self._cluster, self._admin_host, spec.election, row))
 
     def _note(self, actor: str, event: str, detail: str) -> int:
         return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail)

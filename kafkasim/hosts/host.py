@@ -11,6 +11,8 @@ from __future__ import annotations
 from math import floor
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from kafkasim.kernel.stations import FifoStation, PoolStation
 from kafkasim.kernel.streams import Stream
 
@@ -68,6 +70,17 @@ class Disk:
         return self.station.serve(now, size_bytes / self.write_bytes_per_s)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Attached:
+    """What uses a machine's interface and keeps its rate at hand: told when the rate changes."""
+
+    closed: bool
+
+    def rate_changed(self) -> None:
+        """An interface at one of its ends has another rate."""
+        raise NotImplementedError
+
+
 class Host:
     """A machine by name.  ``disk`` is the first of its ``disks``: what is not a broker's log lies there.
 
@@ -100,6 +113,38 @@ class Host:
         self.cpu: PoolStation | None = PoolStation(cores, "cpu") if shared else None
         self.off: bool = False
         self.boots: int = 0
+        self._built_bytes_per_s: float = nic_bytes_per_s
+        self._caps: list[float] = []
+        self._attached: list[Attached] = []
+        self._prune_at: int = 64
+
+    # ---- the interface's rate
+
+    def attach(self, user: Attached) -> None:
+        """``user`` wants to know when the interface's rate changes."""
+        attached = self._attached
+        attached.append(user)
+        if len(attached) >= self._prune_at:
+            self._attached = [one for one in attached if not one.closed]
+            self._prune_at = 64 + 2 * len(self._attached)
+
+    def cap_nic(self, bytes_per_s: float) -> None:
+        """The interface does at most so much, each direction, until :meth:`uncap_nic`; the lowest of several holds.
+
+        What was handed to the interface before keeps its pace (approximation).
+        """
+        self._caps.append(bytes_per_s)
+        self._set_rate()
+
+    def uncap_nic(self, bytes_per_s: float) -> None:
+        """Such a cap ends."""
+        self._caps.remove(bytes_per_s)
+        self._set_rate()
+
+    def _set_rate(self) -> None:
+        self.nic_bytes_per_s = min([self._built_bytes_per_s, *self._caps])
+        for user in self._attached:
+            user.rate_changed()
 
     def power_off(self, now: float) -> None:
         """The machine is gone, with everything that its devices had planned."""

@@ -131,6 +131,8 @@ _OPENINGS = {
     "delete_topic": "an administrator asked for the deletion of {target}.",
     "add_partitions": "more partitions were asked for {target}.",
     "reassign": "replicas of {target} were asked to move.",
+    "nic_capped": "the network card of {target} got slower.",
+    "elect_leaders": "an election of {target} was asked for.",
     "elect_preferred_leaders": "the preferred leaders of {target} partitions were asked for.",
 }
 """How an event begins, by its verb."""

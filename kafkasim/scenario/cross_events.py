@@ -39,6 +39,14 @@ def _event(facts: Facts, place: Path, event: Event) -> None:
         _target(facts, (*place, verb), getattr(event, verb))
     elif verb in LINKS:
         _ends(facts, (*place, verb), getattr(event, verb))
+    elif event.nic_capped is not None:
+        _target(facts, (*place, verb, "host"), event.nic_capped.host)
+    elif event.elect_leaders is not None and event.elect_leaders.topic is not None:
+        wanted = event.elect_leaders
+        count = known_topic(facts, (*place, verb, "topic"), str(wanted.topic))
+        if count is not None and wanted.partition is not None and wanted.partition >= count:
+            report.wrong((*place, verb, "partition"), f"{wanted.topic} has no such partition", wanted.partition,
+                         f"0 to {count - 1}")  # fmt: skip
 
 
 def _below(facts: Facts, place: Path) -> list[Path]:

@@ -22,7 +22,7 @@ JMX_NAMES = (
     "MessagesInPerSec", "BytesInPerSec", "BytesOutPerSec", "ReplicationBytesInPerSec", "ReplicationBytesOutPerSec",
     "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "FailedProduceRequestsPerSec",
     "FailedFetchRequestsPerSec", "ZooKeeperExpiresPerSec", "ZooKeeperDisconnectsPerSec", "EventQueueSize",
-    "EventQueueTimeMs",
+    "EventQueueTimeMs", "produce-throttle-time-max", "fetch-throttle-time-max", "cross_rack_bytes_out_per_s",
 )  # fmt: skip
 """Broker and controller metrics, by the names that Kafka's MBeans have."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kafkasim.scenario import cross_clients, cross_events, cross_orders, cross_reference, resolve, sizing
+from kafkasim.scenario import cross_clients, cross_events, cross_orders, cross_quotas, cross_reference, resolve, sizing
 from kafkasim.scenario.composition import compose_file, compose_text, override
 from kafkasim.scenario.errors import Mistake, ScenarioError
 from kafkasim.scenario.model import ReportSpec
@@ -49,6 +49,7 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
     cross_clients.check(facts)
     cross_events.check(facts)
     cross_orders.check(facts)
+    cross_quotas.check(facts)
     sizing.check(facts)
     report.finish()
     return Scenario(
@@ -63,6 +64,7 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
         topics=resolve.topics(facts),
         producers=[resolve.producer(facts, producer) for producer in file.producers],
         consumers=[resolve.consumer(facts, consumer) for consumer in file.consumers],
+        quotas=[resolve.quota(quota) for quota in file.quotas],
         events=[resolve.event(facts, event) for event in file.events],
         expect=list(file.expect),
         report=ReportSpec(file.report.unavailability_threshold, file.report.interval),

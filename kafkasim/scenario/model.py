@@ -225,6 +225,20 @@ class TopicOrderSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ElectionSpec:
+    """An election that an administrator asks for: of all partitions, of a topic's, or of one."""
+
+    unclean: bool = False
+    topic: str | None = None
+    partition: int | None = None
+
+    def __str__(self) -> str:
+        if self.topic is None:
+            return "all"
+        return self.topic if self.partition is None else f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
 class EventSpec:
     """Something that happens at a time: a fault, or an order to the cluster."""
 
@@ -235,10 +249,25 @@ class EventSpec:
     for_s: float | None = None
     """How long it lasts (a crash: until the first start); None = the supervisor's delay, or to the end of the run."""
     link: LinkFaultSpec | None = None
-    partitions: str = "all"
+    election: ElectionSpec = ElectionSpec()
     pause_s: float = 0.0
     """Of a rolling restart: between two brokers."""
     order: TopicOrderSpec | None = None
+    rate_bytes_per_s: float = 0.0
+    """Of an interface that is capped."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSpec:
+    """The quotas of one entity: what all its clients may use together at each broker.
+
+    ``user`` and ``client_id`` None: not part of the entity; ``default``: whoever has no entity of its own.
+    """
+
+    user: str | None
+    client_id: str | None
+    limits: dict[str, float] = field(default_factory=dict)
+    """By Kafka's names: bytes a second, or percent of one thread (``request_percentage``)."""
 
 
 @dataclass(frozen=True, slots=True)

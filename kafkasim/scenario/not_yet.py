@@ -18,11 +18,11 @@ NAMES: dict[str, dict[str, str]] = {
         "day_curve": "day curves", "curve": "day curves", "burst": "bursts", "bursts": "bursts",
         "transactions": "transactions", "transaction_size": "transactions", "compression": "compression",
     },
-    "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses", "quotas": "quotas"},
+    "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses"},
     "Host": {"jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
     "Cluster": {"kraft": "KRaft", "controllers": "KRaft"},
     "ScenarioFile": {
-        "streams": "Kafka Streams", "quotas": "quotas", "connect": "Kafka Connect", "mirrors": "several data centres",
+        "streams": "Kafka Streams", "connect": "Kafka Connect", "mirrors": "several data centres",
         "clusters": "several data centres",
     },
 }  # fmt: skip
@@ -46,7 +46,6 @@ _SWITCHES = {
 _PRESENT = {
     "transactional.id": "transactions",
     "group.instance.id": "static membership",
-    "replica.selector.class": "fetching from followers",
     "process.roles": "KRaft",
 }
 _DEFAULT_PARTITIONER = "DefaultPartitioner"
@@ -74,6 +73,8 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version) -> str
         return "the consumer group protocol of KIP-848"
     if name == "partition.assignment.strategy" and isinstance(value, list) and value and value[0] != "range":
         return f"the {value[0]} assignor"
+    if name == "replica.selector.class" and str(value).rpartition(".")[2] not in ("", "RackAwareReplicaSelector"):
+        return f"the replica selector {str(value).rpartition('.')[2]}"
     if name == "partitioner.class" and not str(value).endswith(_DEFAULT_PARTITIONER) and value != "":
         return f"the partitioner {str(value).rpartition('.')[2]}"
     if name in ("message.timestamp.type", "log.message.timestamp.type") and value == "LogAppendTime":
@@ -91,8 +92,6 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version) -> str
 
 
 def _numeric(name: str, value: int) -> str | None:
-    if name.startswith("quota.") and name.endswith(".default") and value != MAX_LONG:
-        return "quotas"
     if name == "flushDelay" and value > 0:
         return "flushDelay"
     return None

@@ -7,6 +7,7 @@ from kafkasim.scenario.costs import CostsSpec, cost_docs
 from kafkasim.scenario.cross_reference import DEFAULT_HOST, PIPELINED_SINCE, Facts
 from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
 from kafkasim.scenario.schema_events import LINKS, TARGETED, TOPICS, VERBS, Ends, Event, LossyEnds, SlowEnds
+from kafkasim.scenario.schema_quotas import LIMITS, Quota
 from kafkasim.scenario.targets import parse_target
 
 
@@ -183,6 +184,12 @@ def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
     )
 
 
+def quota(file: Quota) -> model.QuotaSpec:
+    """An entity's quotas, resolved."""
+    limits = {name: float(getattr(file, name)) for name in LIMITS if getattr(file, name) is not None}
+    return model.QuotaSpec(file.user, file.client_id, limits)
+
+
 def event(facts: Facts, file: Event) -> model.EventSpec:
     """An event's resolved form."""
     verb = next(name for name in VERBS if getattr(file, name) is not None)
@@ -193,6 +200,14 @@ def event(facts: Facts, file: Event) -> model.EventSpec:
         return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
     if verb in TOPICS:
         return model.EventSpec(file.at, verb, order=_order(facts, file))
+    if file.nic_capped is not None:
+        return model.EventSpec(
+            file.at, verb, parse_target(file.nic_capped.host), file.for_, rate_bytes_per_s=file.nic_capped.rate
+        )
+    if file.elect_leaders is not None:
+        wanted = file.elect_leaders
+        election = model.ElectionSpec(wanted.election_type == "unclean", wanted.topic, wanted.partition)
+        return model.EventSpec(file.at, verb, election=election)
     return model.EventSpec(file.at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
 
 

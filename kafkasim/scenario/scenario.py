@@ -20,6 +20,7 @@ from kafkasim.scenario.model import (
     EventSpec,
     HostSpec,
     ProducerSpec,
+    QuotaSpec,
     ReportSpec,
     TopicSpec,
 )
@@ -46,6 +47,7 @@ class Scenario:
     topics: dict[str, TopicSpec] = field(default_factory=dict)
     producers: list[ProducerSpec] = field(default_factory=list)
     consumers: list[ConsumerSpec] = field(default_factory=list)
+    quotas: list[QuotaSpec] = field(default_factory=list)
     events: list[EventSpec] = field(default_factory=list)
     expect: list[str] = field(default_factory=list)
     report: ReportSpec = field(default_factory=ReportSpec)

@@ -43,6 +43,7 @@ from kafkasim.scenario.fields import (
 )
 from kafkasim.scenario.schema_cluster import _HOST, Cluster, Host, HostChoice, Release, Topic
 from kafkasim.scenario.schema_events import Event
+from kafkasim.scenario.schema_quotas import Quota
 
 Instances = Annotated[StrictInt, Field(ge=1, le=100_000)]
 Number = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -195,6 +196,7 @@ class ScenarioFile(Strict):
     topics: dict[TopicName, Topic] = Field(default_factory=dict)
     producers: list[Producer] = Field(default_factory=list)
     consumers: list[Consumer] = Field(default_factory=list)
+    quotas: list[Quota] = Field(default_factory=list, description="Client quotas, by entity.")
     events: list[Event] = Field(default_factory=list)
     expect: list[Text] = Field(default_factory=list)
     report: Report = Field(default_factory=Report)

@@ -10,6 +10,8 @@ from kafkasim.scenario.fields import (
     BrokerId,
     Duration,
     NumberKey,
+    PartitionNumber,
+    PositiveByteRate,
     PositiveDuration,
     Strict,
     Text,
@@ -94,6 +96,29 @@ class Reassign(Strict):
         return self
 
 
+class ElectLeaders(Strict):
+    """What kafka-leader-election asks for: {election_type: unclean, topic: orders, partition: 0}."""
+
+    election_type: Literal["preferred", "unclean"] = Field(
+        description="unclean: a partition without a leader gets any live replica, and loses what that has not."
+    )
+    topic: TopicName | None = Field(None, description="Absent: every partition.")
+    partition: PartitionNumber | None = Field(None, description="With topic; absent: all of it.")
+
+    @model_validator(mode="after")
+    def _pair(self) -> ElectLeaders:
+        if self.partition is not None and self.topic is None:
+            raise wrong("a partition needs its topic", "topic: NAME beside partition")
+        return self
+
+
+class CappedNic(Strict):
+    """A machine whose network card is slower, each direction: {host: broker 2, rate: 100Mbit/s}."""
+
+    host: Text = Field(description=f"Whose machine: {FORMS}.")
+    rate: PositiveByteRate = Field(description="What the card does meanwhile, each direction, such as 100Mbit/s.")
+
+
 class Event(Strict):
     """What happens at a time: exactly one verb with its target."""
 
@@ -111,6 +136,12 @@ class Event(Strict):
     latency: SlowEnds | None = Field(None, description="Links get slower by {add: 5ms}.")
     loss: LossyEnds | None = Field(None, description="Links lose packets with {probability: 0.01}.")
     elect_preferred_leaders: Literal["all"] | None = Field(None, description="Preferred-leader election.")
+    elect_leaders: ElectLeaders | None = Field(
+        None, description="Election by order: {election_type: unclean, topic: orders, partition: 0}."
+    )
+    nic_capped: CappedNic | None = Field(
+        None, description="A network card gets slower: {host: broker 2, rate: 100Mbit/s}."
+    )
     rolling_restart: Literal["brokers"] | None = Field(
         None, description="One broker after the other stops and starts, each when the cluster is whole again."
     )
@@ -132,7 +163,7 @@ LINKS = ("partition", "latency", "loss")
 """Verbs that act on links."""
 TOPICS = ("create_topic", "delete_topic", "add_partitions", "reassign")
 """Orders about topics."""
-LASTING = ("crash", "stop", "freeze", "power_loss", "rolling_restart", *LINKS)
+LASTING = ("crash", "stop", "freeze", "power_loss", "rolling_restart", "nic_capped", *LINKS)
 """Verbs that know ``for``."""
 NEED_FOR = ("freeze",)
 """Verbs that make no sense without ``for``."""

@@ -75,7 +75,7 @@ def test_shards_take_turns():
 @pytest.mark.parametrize("slots", [0, 1])
 def test_a_follower_without_a_session_names_every_partition_in_every_fetch(slots):
     world = World(brokers=2, partitions=1, factor=2)
-    world.nodes[1].replicas._replicas.session_cache = FetchSessionCache(slots)
+    world.nodes[1].replicas.shared.session_cache = FetchSessionCache(slots)
     world.env.run(until=0.2)
     fetcher, out = world.nodes[2].fetchers[1], world.nodes[2].machine.nic_out
     requests, busy_s = fetcher.requests, out.busy_s
@@ -93,7 +93,7 @@ def test_a_follower_without_a_session_names_every_partition_in_every_fetch(slots
 def test_an_evicted_follower_is_told_once_and_fetches_on():
     world = World(brokers=2, partitions=1, factor=2)
     replicas = world.nodes[1].replicas
-    cache = replicas._replicas.session_cache = FetchSessionCache(1)
+    cache = replicas.shared.session_cache = FetchSessionCache(1)
     world.env.run(until=1.0)
     connection = world.nodes[2].fetchers[1]._connection
     held = connection.session
@@ -101,8 +101,8 @@ def test_an_evicted_follower_is_told_once_and_fetches_on():
     # Long idle, as the cache sees it: the next one takes its slot.
     held.last_used_at = -1000.0
     late, data = session(CONSUMER, 1), FetchRequestData(CONSUMER, {}, 0.5, 1, 1000)
-    replicas._replicas.ready_at = world.env.now
-    replicas._fetches._keep(late, data)
+    replicas.shared.ready_at = world.env.now
+    replicas.fetches._keep(late, data)
     assert late.cached and not data.sessionless and connection.session is EVICTED
     cache.remove(late)
     wire = Wire(world, 1)

@@ -37,7 +37,8 @@ from tests.clients.plain_cluster import PlainCluster
 from tests.controller.controller_world import World
 
 LINES = [
-    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3.7", "3.8", "3.9",
+    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8",
+    "3.7", "3.8", "3.9",
 ]  # fmt: skip
 
 TEXT = """
@@ -305,14 +306,14 @@ def test_range_assigns_within_racks_since_3_5(line):
 def test_switches_of_the_broker(line):
     """What they do: tests/broker (leader hints, high watermark)."""
     broker = Simulation(scenario(line), 1).cluster.brokers[1]
-    assert broker.replicas._replicas.hints is since(line, 3, 7)
-    assert broker.replicas._replicas.filters_dead_replicas is since(line, 3, 6)
+    assert broker.replicas.shared.hints is since(line, 3, 7)
+    assert broker.replicas.shared.filters_dead_replicas is since(line, 3, 6)
     assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
     assert (broker.replicas.disk is None) is since(line, 3, 7)
     settings = broker._fetcher_settings
     assert settings.syncs_rolls is not since(line, 3, 7)
     assert settings.syncs_cut_epochs is not since(line, 3, 8)
-    assert len(broker.replicas._replicas.session_cache._shards) == (8 if since(line, 3, 8) else 1)
+    assert len(broker.replicas.shared.session_cache._shards) == (8 if since(line, 3, 8) else 1)
 
 
 @pytest.mark.parametrize("line", LINES)
