@@ -13,6 +13,7 @@ from typing import Any
 from kafkasim.applications import make_member, make_producer
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
+from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
@@ -68,7 +69,13 @@ class Producer:
 class Cluster(Directory):
     """Everything that a run simulates, and the collectors that watch it."""
 
-    def __init__(self, scenario: Scenario, seed: int, trace_sessions: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        trace_sessions: bool = False,
+        watched: Callable[[BrokerMonitor], BrokerMonitor] | None = None,
+    ) -> None:
         self.scenario = scenario
         self.env = Environment()
         self.streams = Streams(seed)
@@ -105,6 +112,7 @@ class Cluster(Directory):
             self.broker_collector.unanswered,
             self.env.scheduler,
         )
+        self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
         self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
@@ -211,7 +219,7 @@ class Cluster(Directory):
             self.brokers[broker_id] = Broker(
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
-                self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
+                self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:

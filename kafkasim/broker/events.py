@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kafkasim.broker.apis import Apis
-from kafkasim.broker.fetcher import FetcherListener
+from kafkasim.broker.followed import FetcherListener
 from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor

@@ -138,6 +138,8 @@ class PartitionLog:
         happens only when ``offset`` is another replica's batch boundary.
         """
         if offset >= self.log_end_offset:
+            # Who led an epoch without appending in it has an entry at its log's end, which its leader may not know.
+            self._cut_epochs()
             return []
         batches = self.batches
         cut = len(batches)
@@ -157,11 +159,15 @@ class PartitionLog:
             self.segments.pop()
         self._roll_beyond_bytes = self.segments[-1][1] + self.segment_bytes
         self.snapshot_offset = self.log_end_offset  # the rebuild below ends with one
+        self._cut_epochs()
+        self._rebuild_producers()
+        return removed
+
+    def _cut_epochs(self) -> None:
+        """``LeaderEpochFileCache.truncateFromEnd``: forget the epochs that begin at or beyond the log's end."""
         while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
             self.epochs.pop()
             self.epoch_starts.pop()
-        self._rebuild_producers()
-        return removed
 
     def trim(self, offset: int) -> list[RecordBatch]:
         """Drop whole batches below ``offset`` from memory (the log itself keeps them); returns them."""

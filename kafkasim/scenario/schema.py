@@ -193,4 +193,7 @@ class ScenarioFile(Strict):
     consumers: list[Consumer] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
     expect: list[Text] = Field(default_factory=list)
+    checks: Literal["sampled", "thorough"] = Field(
+        "sampled", description="Invariants of replication: looked at each interval, or after every event (slower)."
+    )
     report: Report = Field(default_factory=Report)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kafkasim.broker.fetcher import FetcherListener, ReplicaFetcher
+from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.followed import FetcherListener
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
