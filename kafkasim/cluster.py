@@ -14,6 +14,7 @@ from kafkasim import record_history
 from kafkasim.applications import make_member, make_producer
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
+from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
@@ -71,7 +72,13 @@ class Producer:
 class Cluster(Directory):
     """Everything that a run simulates, and the collectors that watch it."""
 
-    def __init__(self, scenario: Scenario, seed: int, trace_sessions: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        trace_sessions: bool = False,
+        watched: Callable[[BrokerMonitor], BrokerMonitor] | None = None,
+    ) -> None:
         self.scenario = scenario
         self.env = Environment()
         self.streams = Streams(seed)
@@ -115,6 +122,7 @@ class Cluster(Directory):
         """Of each stream, when a producer's clock is wrong."""
         if any(producer.timestamp_offset_s for producer in scenario.producers):
             self.timestamp_offsets_s = []
+        self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
         self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
@@ -221,7 +229,7 @@ class Cluster(Directory):
             self.brokers[broker_id] = Broker(
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
-                self.topics, self.broker_collector, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
+                self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
                 self.timestamp_offsets_s, self.scenario.quotas,
             )  # fmt: skip
 

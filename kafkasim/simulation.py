@@ -15,8 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kafkasim.books import Books
+from kafkasim.checks.checker import CheckedMonitor, Checker
 from kafkasim.checks.expectations import evaluate
-from kafkasim.checks.invariants import check_cluster
 from kafkasim.cluster import Cluster
 from kafkasim.faults.schedule import EventSchedule
 from kafkasim.gauges import add_gauges, controller_rows, station_rows
@@ -40,17 +40,24 @@ class SimulationError(Exception):
 class Simulation:
     """One run of one scenario with one seed; ``run`` may be called once."""
 
-    def __init__(self, scenario: Scenario, seed: int | None = None, trace: Sequence[str] = ()) -> None:
+    def __init__(
+        self, scenario: Scenario, seed: int | None = None, trace: Sequence[str] = (), checks: str | None = None
+    ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         # Building makes millions of objects and no garbage: collections would only walk them again and again.
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace)
+            thorough = (scenario.checks if checks is None else checks) == "thorough"
+            watched = CheckedMonitor if thorough else None
+            self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace, watched=watched)
         finally:
             if was_enabled:
                 gc.enable()
+        self.checker = Checker(self.cluster, thorough)
+        if isinstance(self.cluster.monitor, CheckedMonitor):
+            self.cluster.monitor.checker = self.checker
         self.schedule = EventSchedule(self.cluster, scenario.events)
         self.cluster.running_event = self._cause_at
         add_gauges(self.cluster)
@@ -77,7 +84,7 @@ class Simulation:
                 until = min(k * interval_s, duration_s)
                 env.run(until=until)
                 cluster.close_interval(until)
-                check_cluster(cluster)
+                self.checker.look_around()
                 if k % 16 == 0:
                     gc.collect(0)
                 if progress is not None:
@@ -107,6 +114,7 @@ class Simulation:
             stations=station_rows(cluster, end_s),
             controllers=controller_rows(cluster),
             events=[event.as_dict() for event in self.schedule.events],
+            findings=self.checker.findings(),
             warnings=self.scenario.warnings,
             sessions=cluster.session_rows(),
             calibrated=False,
@@ -146,12 +154,14 @@ def simulate(
     progress: Progress | None = None,
     trace: Sequence[str] = (),
     command: str = "",
+    checks: str | None = None,
 ) -> Result:
     """Run ``scenario`` with ``seed`` (None: the scenario's own) and return its result.
 
     ``progress(t)`` is called with the simulated time (s) after each interval of the report;
-    ``trace`` may name ``sessions``.  Raises :class:`SimulationError` if the model breaks.
+    ``trace`` may name ``sessions``; ``checks`` is ``sampled`` or ``thorough`` (None: the
+    scenario's own).  Raises :class:`SimulationError` if the model breaks.
     """
-    simulation = Simulation(scenario, seed, trace)
+    simulation = Simulation(scenario, seed, trace, checks)
     simulation.run(progress)
     return simulation.result(command)

@@ -204,6 +204,8 @@ class Broker:
         )
 
     def _make_isr_manager(self) -> IsrManager:
+        timeout_ms = int(self.config["controller.socket.timeout.ms"])
+        connect_ms = int(self.config.get("socket.connection.setup.timeout.ms", timeout_ms))
         return IsrManager(
             self.life,
             self._network,
@@ -214,6 +216,8 @@ class Broker:
             lambda: self.epoch,
             self._isr_committed,
             batch_delay_s=self.release.isr_batch_delay_s,
+            timeout_s=timeout_ms / 1000.0,
+            connect_timeout_s=min(timeout_ms, connect_ms) / 1000.0,
         )
 
     def _make_isr_writer(self) -> IsrWriter | None:

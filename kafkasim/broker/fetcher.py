@@ -86,6 +86,7 @@ class ReplicaFetcher(ConnectionOwner):
         self._fresh: list[FollowedPartition] = []
         self._delayed: list[FollowedPartition] = []
         self._running: bool = False
+        self._sent_at: float = 0.0
         self._sessionless: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
@@ -97,6 +98,15 @@ class ReplicaFetcher(ConnectionOwner):
 
     def add(self, partition: Partition) -> None:
         """Follow ``partition`` from its log's end on; noticed when the running fetch returns."""
+        followed = FollowedPartition(partition, self._fetch_of(partition))
+        self.followed[partition.tp.index] = followed
+        self._fresh.append(followed)
+        if not self._running:
+            self._sleep_generation += 1
+            self._running = True
+            self._scheduler.call_at(self._scheduler.now, self._work, self._generation)
+
+    def _fetch_of(self, partition: Partition) -> FetchPartition:
         fetch = FetchPartition(partition.tp)
         fetch.fetch_offset = partition.log.log_end_offset
         if self.settings.fences:
@@ -105,13 +115,7 @@ class ReplicaFetcher(ConnectionOwner):
             fetch.last_fetched_epoch = partition.log.latest_epoch()
         fetch.max_bytes = self.settings.partition_max_bytes
         fetch.cause = partition.epoch_cause
-        followed = FollowedPartition(partition, fetch)
-        self.followed[partition.tp.index] = followed
-        self._fresh.append(followed)
-        if not self._running:
-            self._sleep_generation += 1
-            self._running = True
-            self._scheduler.call_at(self._scheduler.now, self._work, self._generation)
+        return fetch
 
     def remove(self, partition: Partition) -> None:
         """Follow ``partition`` no more; the running fetch's answer is ignored for it."""
@@ -275,6 +279,27 @@ class ReplicaFetcher(ConnectionOwner):
         self._forgotten = []
         self._changed = list(self._session.values())
         self._connection.open()
+        self._scheduler.call_at(self._scheduler.now + settings.connect_timeout_s, self._watch, self._connection)
+
+    def _watch(self, connection: Connection) -> None:
+        """Give up a connection that is not open by now, or whose fetch is unanswered for ``request.timeout.ms``."""
+        if connection is not self._connection or not self.alive or self._life.holds(self._watch, connection):
+            return
+        now = self._scheduler.now
+        due = now
+        if connection.state == OPEN:
+            due = self._sent_at + self.settings.request_timeout_s
+            if not self._running or due > now:
+                # Nothing is unanswered, or not for so long: look when the last one would be due.
+                due = max(due, now + self.settings.request_timeout_s) if not self._running else due
+                self._scheduler.call_at(due, self._watch, connection)
+                return
+        connection.close()
+        self._connection = None
+        for followed in self.followed.values():
+            # The source may still read for the request that was given up: into what nobody looks at any more.
+            followed.fetch = self._fetch_of(followed.partition)
+        self._delay_all()
 
     def _send(self, connection: Connection, now: float) -> None:
         changed = self._changed
@@ -292,6 +317,7 @@ class ReplicaFetcher(ConnectionOwner):
         data.name(changed, forgotten if forgotten else None)
         self._changed = []
         self.requests += 1
+        self._sent_at = now
         connection.send(Request(FETCH, size, None, 0, None, data), now)
 
     def connection_opened(self, connection: Connection) -> None:

@@ -17,6 +17,8 @@ class FetcherSettings:
         self.partition_max_bytes: int = 1048576
         self.response_max_bytes: int = 10485760
         self.backoff_s: float = 1.0
+        self.request_timeout_s: float = 30.0
+        self.connect_timeout_s: float = 10.0
         self.fetch_s: float = 0.0
         self.per_byte_s: float = 0.0
         self.per_session_partition_s: float = 0.0
@@ -39,6 +41,9 @@ def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelea
     settings.partition_max_bytes = int(config["replica.fetch.max.bytes"])
     settings.response_max_bytes = int(config["replica.fetch.response.max.bytes"])
     settings.backoff_s = config["replica.fetch.backoff.ms"] / 1000.0
+    settings.request_timeout_s = config["request.timeout.ms"] / 1000.0
+    timeout_ms = config["replica.socket.timeout.ms"]
+    settings.connect_timeout_s = min(timeout_ms, config.get("socket.connection.setup.timeout.ms", timeout_ms)) / 1000.0
     settings.fetch_s = float(costs.follower_fetch_s)
     settings.per_byte_s = float(costs.follower_per_byte_s)
     settings.per_session_partition_s = float(costs.follower_per_session_partition_s)

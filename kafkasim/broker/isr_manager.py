@@ -40,6 +40,8 @@ class IsrManager(ConnectionOwner):
         broker_epoch: Callable[[], int],
         committed: Callable[[Partition], None],
         batch_delay_s: float,
+        timeout_s: float,
+        connect_timeout_s: float,
     ) -> None:
         self.failed_updates: int = 0
         self._life = life
@@ -51,11 +53,14 @@ class IsrManager(ConnectionOwner):
         self._broker_epoch = broker_epoch
         self._committed = committed
         self._batch_delay_s = batch_delay_s
+        self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
         self._unsent: dict[int, tuple[Partition, AlterPartitionItem]] = {}
         self._sent: dict[int, tuple[Partition, AlterPartitionItem]] = {}
         self._connection: Connection | None = None
         self._planned = False
         self._generation = 0
+        self._requests = 0
 
     def proposed(self, partition: Partition) -> bool:
         """Whether a change of this partition is on its way."""
@@ -107,6 +112,7 @@ class IsrManager(ConnectionOwner):
             )  # fmt: skip
             self._connection = connection
             connection.open()
+            self._life.plan(self._life.now + self._connect_timeout_s, self._give_up_connecting, connection)
         elif connection.state == OPEN:
             self._send(connection)
 
@@ -116,7 +122,22 @@ class IsrManager(ConnectionOwner):
         items = [item for _, item in self._sent.values()]
         body = AlterPartitionBody(self._broker_id, self._broker_epoch(), items)
         size = _REQUEST_BASE_BYTES + _REQUEST_ITEM_BYTES * len(items)
-        connection.send(Request(ALTER_PARTITION, size, body), self._life.now)
+        request = Request(ALTER_PARTITION, size, body)
+        connection.send(request, self._life.now)
+        self._requests += 1
+        self._life.plan(self._life.now + self._timeout_s, self._give_up, self._requests)
+
+    def _give_up_connecting(self, connection: Connection) -> None:
+        if connection is self._connection and connection.state != OPEN:
+            connection.close()
+            self._broken(connection)
+
+    def _give_up(self, number: int) -> None:
+        """``controller.socket.timeout.ms`` without an answer: whoever is the controller by now is asked."""
+        connection = self._connection
+        if number == self._requests and self._sent and connection is not None:
+            connection.close()
+            self._broken(connection)
 
     @property
     def life(self) -> Life:
@@ -144,9 +165,13 @@ class IsrManager(ConnectionOwner):
         self._plan(RETRY_S)
 
     def _return_unanswered(self) -> None:
-        for index, entry in self._sent.items():
+        for index, (partition, item) in self._sent.items():
             if index not in self._unsent:
-                self._unsent[index] = entry
+                # Another object: whoever had the request may still write an answer that nobody will read.
+                again = AlterPartitionItem(
+                    item.tp, item.leader_epoch, item.new_isr, item.partition_epoch, item.cause
+                )  # fmt: skip
+                self._unsent[index] = (partition, again)
         self._sent = {}
         self._drop_stale()
 

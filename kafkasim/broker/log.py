@@ -203,6 +203,8 @@ class PartitionLog:
         happens only when ``offset`` is another replica's batch boundary.
         """
         if offset >= self.log_end_offset:
+            # Who led an epoch without appending in it has an entry at its log's end, which its leader may not know.
+            self._cut_epochs()
             return []
         batches = self.batches
         cut = len(batches)
@@ -230,11 +232,15 @@ class PartitionLog:
         self.checkpointed_recovery_point = min(self.checkpointed_recovery_point, end)
         self.cleaned_offset = min(self.cleaned_offset, end)
         self.flushes = [(at, min(flushed, end)) for at, flushed in self.flushes]
-        while self.epoch_starts and self.epoch_starts[-1] >= end:
-            self.epochs.pop()
-            self.epoch_starts.pop()
+        self._cut_epochs()
         self.producers.rebuild(batches, end)
         return removed
+
+    def _cut_epochs(self) -> None:
+        """``LeaderEpochFileCache.truncateFromEnd``: forget the epochs that begin at or beyond the log's end."""
+        while self.epoch_starts and self.epoch_starts[-1] >= self.log_end_offset:
+            self.epochs.pop()
+            self.epoch_starts.pop()
 
     def whole_below(self, offset: int) -> int:
         """The end of the last whole batch below ``offset`` (what :meth:`trim` would cut to)."""

@@ -252,4 +252,10 @@ class Partition:
         self.partition_epoch = partition_epoch
         self.pending_isr = ()
         for state in self.followers:
+            was_in_sync = state.in_sync
             state.in_sync = state.broker_id in isr
+            if was_in_sync and not state.in_sync and state.session is not None:
+                # It may have caught up meanwhile: every fetch of its session, an empty one too, looks at it again.
+                entry = state.session.partitions.get(self.tp.index)
+                if entry is not None and entry.active:
+                    state.session.out_of_sync.append(entry.fetch)

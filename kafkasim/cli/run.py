@@ -35,6 +35,9 @@ def run(
     trace: Annotated[
         list[str] | None, typer.Option("--trace", metavar="WHAT", help="Write one more table: sessions.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold the invariants of replication against every event (slower).")
+    ] = False,
 ) -> None:
     """Run scenarios and write a directory of results for each run."""
     wanted = _seeds(seed, seeds)
@@ -43,7 +46,7 @@ def run(
         raise typer.BadParameter(f"'{unknown[0]}' cannot be traced; sessions can", param_hint="--trace")
     scenarios = _load(files, overrides or [], quiet)
     runs = _places(scenarios, wanted, out)
-    _simulate_all(runs, quiet, trace or [], overrides or [])
+    _simulate_all(runs, quiet, trace or [], overrides or [], check)
     _finish(runs, out, json_, quiet)
 
 
@@ -102,7 +105,7 @@ def _places(scenarios: list[tuple[str, Scenario]], seeds: list[int] | None, out:
     return runs
 
 
-def _simulate_all(runs: list[Run], quiet: bool, trace: list[str], overrides: list[str]) -> None:
+def _simulate_all(runs: list[Run], quiet: bool, trace: list[str], overrides: list[str], check: bool) -> None:
     """Runs and saves one after the other; a bug ends with code 70 and the line that reproduces it."""
     from kafkasim.cli.progress import bar
     from kafkasim.results import ResultError
@@ -112,10 +115,15 @@ def _simulate_all(runs: list[Run], quiet: bool, trace: list[str], overrides: lis
         words = ["kafkasim", "run", one.file, "--seed", str(one.seed)]
         for text in overrides:
             words += ["--set", text]
+        if check:
+            words.append("--check")
         command = shlex.join(words)
         try:
             with bar(f"{one.scenario.name} seed {one.seed}", one.scenario.duration_s, quiet) as progress:
-                one.result = simulate(one.scenario, seed=one.seed, progress=progress, trace=trace, command=command)
+                one.result = simulate(
+                    one.scenario, seed=one.seed, progress=progress, trace=trace, command=command,
+                    checks="thorough" if check else None,
+                )  # fmt: skip
             one.save()
         except ResultError as error:
             print(error, file=sys.stderr)

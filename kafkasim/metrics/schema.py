@@ -197,6 +197,16 @@ EXPECTATIONS: Final = (
     Field("reason", TEXT, optional=True),
 )
 
+FINDINGS: Final = (
+    Field("invariant", TEXT),
+    Field("topic", TEXT),
+    Field("partition", INTEGER),
+    Field("at_s", FLOAT, "s"),
+    Field("detail", TEXT),
+    Field("because", TEXT),
+    Field("count", INTEGER, "times"),
+)
+
 
 def _ledger(prefix: str) -> list[Field]:
     return [
@@ -218,6 +228,7 @@ SUMMARY: Final = (
     Field("calibrated", BOOLEAN),
     *(field._replace(path=f"headline.{field.path}") for field in HEADLINE),
     *_listed("expectations", EXPECTATIONS),
+    *_listed("findings", FINDINGS),
     *_ledger("ledger."),
     *_ledger("ledger.topics.*."),
     Field("ledger.losses[].topic", TEXT),

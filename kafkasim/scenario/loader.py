@@ -67,6 +67,7 @@ def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scen
         quotas=[resolve.quota(quota) for quota in file.quotas],
         events=[resolve.event(facts, event) for event in file.events],
         expect=list(file.expect),
+        checks=file.checks,
         report=ReportSpec(file.report.unavailability_threshold, file.report.interval),
         warnings=list(report.warnings),
         overrides=list(overrides),

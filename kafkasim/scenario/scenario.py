@@ -50,6 +50,8 @@ class Scenario:
     quotas: list[QuotaSpec] = field(default_factory=list)
     events: list[EventSpec] = field(default_factory=list)
     expect: list[str] = field(default_factory=list)
+    checks: str = "sampled"
+    """``thorough``: invariants are held against the cluster after every event that can break one."""
     report: ReportSpec = field(default_factory=ReportSpec)
     warnings: list[str] = field(default_factory=list)
     """What a user should know and need not change, such as configs that the model ignores."""

@@ -199,4 +199,7 @@ class ScenarioFile(Strict):
     quotas: list[Quota] = Field(default_factory=list, description="Client quotas, by entity.")
     events: list[Event] = Field(default_factory=list)
     expect: list[Text] = Field(default_factory=list)
+    checks: Literal["sampled", "thorough"] = Field(
+        "sampled", description="Invariants of replication: looked at each interval, or after every event (slower)."
+    )
     report: Report = Field(default_factory=Report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from kafkasim.hosts.host import Host
@@ -71,6 +72,8 @@ class Ensemble:
         self.observers: int = observers
         self.size: int = len(hosts) - observers
         self.trace_sessions: list[list[Any]] | None = None
+        self.on_applied: Callable[[Transaction], None] | None = None
+        """Told of each transaction when a first server has applied it."""
         self._owners: dict[int, SessionOwner] = {}
         self._rows: dict[str, int] = {}
         self._child_rows: dict[str, int] = {}
@@ -317,6 +320,8 @@ class Ensemble:
                 self._rows[change.path] = row
                 if change.kind in (CREATE, DELETE):
                     self._child_rows[parent_of(change.path)] = row
+        if self.on_applied is not None:
+            self.on_applied(transaction)
 
     def last_row(self, path: str, kind: str) -> int:
         """The row of the last known change of ``path`` (of its children)."""

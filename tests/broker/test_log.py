@@ -133,3 +133,16 @@ def test_truncating_leaves_a_prefix(counts, first, second):
     assert log.batches == before[: len(log.batches)]
     assert log.log_end_offset == sum(b.count for b in log.batches) <= max(0, min(first, second, sum(counts)))
     assert log.size_bytes == 100 * len(log.batches)
+
+
+def test_a_cut_at_the_end_forgets_an_epoch_without_records():
+    """Who led an epoch and appended nothing must not go on asking about it (UnifiedLog.truncateTo)."""
+    log = plain_log(TP, 1 << 30)
+    log.assign_epoch(2, 0)
+    one = batch(10)
+    one.base_offset, one.leader_epoch = 0, 2
+    log.append(one)
+    log.assign_epoch(3, 10)
+    assert log.latest_epoch() == 3
+    assert log.truncate(10) == []
+    assert log.latest_epoch() == 2 and log.log_end_offset == 10
