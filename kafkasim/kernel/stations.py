@@ -125,9 +125,11 @@ class PoolStation:
 class Job:
     """What a :class:`WorkerPool` works on; requests derive from it.
 
-    Defaults stand in the class; a job that is made in large numbers sets its own.
+    ``received_at`` is when it came to whoever hands it to the pool, ``arrived_at`` when it is in the pool's
+    queue, ``started_at`` when a worker begins.  The pool sets the last two.
     """
 
+    received_at: float = 0.0
     arrived_at: float = 0.0
     started_at: float = 0.0
     pool_generation: int = 0
@@ -141,7 +143,11 @@ class WorkerPool:
     effect at that moment and returns the seconds for which the worker stays busy after it;
     a negative answer -x says that the effect has to wait x seconds more (a lock is held).
     ``wake_up_s`` is added when a job meets an idle worker (a thread that waits must be
-    woken; one that finds work in the queue need not be).
+    woken; one that finds work in the queue need not be).  ``ahead``: a start that is certain is
+    worked out before it comes, which is exact as long as ``begin`` queues nowhere else; else that
+    is done only where nearly all workers have been idle for long (an approximation).
+
+    ``begun`` jobs have been started, ``before_s`` after they were received (sum); ``served`` are done.
     """
 
     def __init__(
@@ -152,6 +158,7 @@ class WorkerPool:
         finish: Callable[[Any], float],
         wake_up_s: float = 0.0,
         name: str = "",
+        ahead: bool = True,
     ) -> None:
         if workers < 1:
             raise ValueError("a pool needs at least one worker")
@@ -162,9 +169,12 @@ class WorkerPool:
         self.busy_s: float = 0.0
         self.waiting_s: float = 0.0
         self.served: int = 0
+        self.begun: int = 0
+        self.before_s: float = 0.0
         self._scheduler = scheduler
         self._begin = begin
         self._finish = finish
+        self._ahead: bool = ahead
         self._on_completion: Callable[[Job], None] = self._complete  # a bound method is made once, not for every job
         self._queue: deque[Job] = deque()
         self._occupied: int = 0
@@ -186,15 +196,20 @@ class WorkerPool:
         spent on its arrival; otherwise its arrival is an event of its own.
         """
         scheduler = self._scheduler
+        now = scheduler.now
         job.arrived_at = at
         job.pool_generation = self.generation
-        if at > scheduler.now:
+        if self._ahead and self._occupied + self._expected + 2 > self.workers:
+            self._reclaim(now)  # workers count as occupied until somebody needs to know
+        if at > now:
             if self._occupied + self._expected + 2 > self.workers:
                 self._expected += 1
                 scheduler.call_at(at, self._arrive, job)
                 return
             # _start, in line: nearly every request begins here.
             self._occupied += 1
+            self.begun += 1
+            self.before_s += at - job.received_at
             job.started_at = at
             begin = self._begin
             service_s = begin(job) + self.wake_up_s
@@ -205,7 +220,7 @@ class WorkerPool:
             scheduler.call_at(at + service_s, self._on_completion, job)
             return
         if self._occupied >= self.workers:
-            self._reclaim(scheduler.now)
+            self._reclaim(now)
         if self._occupied < self.workers and not self._queue:
             self._start(job, at, self.wake_up_s)
             return
@@ -261,6 +276,8 @@ class WorkerPool:
 
     def _start(self, job: Job, at: float, wake_up_s: float) -> None:
         self._occupied += 1
+        self.begun += 1
+        self.before_s += at - job.received_at
         job.started_at = at
         self.waiting_s += at - job.arrived_at
         begin = self._begin
@@ -275,17 +292,16 @@ class WorkerPool:
         if job.pool_generation != self.generation:
             self._count_cut(job)
             return
-        scheduler = self._scheduler
-        now = scheduler.now
         if self._paused_s > 0.0 and job.pool_paused_s < self._paused_s:
             left_s = self._paused_s - job.pool_paused_s
             job.pool_paused_s = self._paused_s
-            scheduler.call_at(now + left_s, self._on_completion, job)
+            self._scheduler.call_at(self._scheduler.now + left_s, self._on_completion, job)
             return
         finish = self._finish
         extra_s = finish(job)
+        now = self._scheduler.now
         if extra_s < 0.0:
-            scheduler.call_at(now - extra_s, self._on_completion, job)
+            self._scheduler.call_at(now - extra_s, self._on_completion, job)
             return
         if job.pool_generation != self.generation:
             self._count_cut(job)
@@ -298,7 +314,7 @@ class WorkerPool:
             if self._queue:
                 self._start(self._queue.popleft(), now, 0.0)
         elif self._queue:
-            scheduler.call_at(end, self._release, self.generation)
+            self._scheduler.call_at(end, self._release, self.generation)
         else:
             heappush(self._lingering, end)
 
