@@ -136,7 +136,8 @@ class DelayedFetches:
                 answered.append(fetch)
                 kept.append(entry)
                 continue
-            upper = partition.high_watermark if consumer else end
+            high_watermark = partition.high_watermark
+            upper = high_watermark if consumer else end
             if offset >= upper:
                 entry.dirty = False
                 continue
@@ -161,7 +162,7 @@ class DelayedFetches:
                 if entry.dirty:
                     kept.append(entry)
             fetch.bytes = size
-            fetch.high_watermark = partition.high_watermark
+            fetch.high_watermark = high_watermark
             total += size
             answered.append(fetch)
         session.dirty = kept
@@ -242,9 +243,9 @@ class DelayedFetches:
         if size > 0 or self.urgent(data):
             session.parked = None
             request.parked_until = 0.0
-            if self._replicas.ready_at < now:
-                self._replicas.ready_at = now
-            self._replicas.ready_at += self._replicas.costs.completion_s
+            replicas = self._replicas
+            ready = replicas.ready_at
+            replicas.ready_at = (ready if ready > now else now) + replicas.costs.completion_s
             self.answer(session, request, data, size)
 
     def _expire(self, request: Request) -> None:
@@ -262,14 +263,19 @@ class DelayedFetches:
 
     def answer(self, session: FetchSession, request: Request, data: FetchRequestData, size: int) -> None:
         """Answer with what was read, and with the high watermarks that moved."""
-        consumer = data.replica_id < 0
+        replicas = self._replicas
         answered = data.answered
-        if consumer:
+        if data.replica_id < 0:
             for fetch in answered:
                 if fetch.bytes > 0:
-                    partition = self._replicas.partitions[fetch.tp.index]
+                    partition = replicas.partitions[fetch.tp.index]
                     if not partition.internal:
-                        self._replicas.monitor.read_out(self._replicas.broker_id, partition, fetch.bytes)
+                        replicas.monitor.read_out(replicas.broker_id, partition, fetch.bytes)
+            per_byte_s = replicas.costs.consumer_fetch_per_byte_s
+        else:
+            per_byte_s = replicas.costs.fetch_per_byte_s
+        ready_at = replicas.ready_at + per_byte_s * size
+        replicas.ready_at = ready_at
         if session.watermark_dirty:
             many: dict[int, None] | None = None
             if len(session.watermark_dirty) > 16:  # a new session of many partitions: no search for each
@@ -286,10 +292,6 @@ class DelayedFetches:
                         many[fetch.tp.index] = None
                         answered.append(fetch)
             session.watermark_dirty.clear()
-        if consumer:
-            self._replicas.ready_at += self._replicas.costs.consumer_fetch_per_byte_s * size
-        else:
-            self._replicas.ready_at += self._replicas.costs.fetch_per_byte_s * size
         data.answered_bytes = size
         response_bytes = FETCH_RESPONSE_BASE_BYTES + size
         named = len(answered)
@@ -300,8 +302,9 @@ class DelayedFetches:
         if named:
             response_bytes += FETCH_RESPONSE_TOPIC_BYTES + FETCH_RESPONSE_PARTITION_BYTES * named
         request.response_bytes = response_bytes
-        if self._replicas.server is not None:
-            self._replicas.server.respond(request, self._replicas.ready_at)
+        server = replicas.server
+        if server is not None:
+            server.respond(request, ready_at)
 
     def close_session(self, connection: Connection) -> None:
         """A fetcher has gone: its session ends."""

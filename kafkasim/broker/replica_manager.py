@@ -22,7 +22,6 @@ from kafkasim.broker.partition import (
     InternalAppend,
     InternalWaiting,
     Partition,
-    Waiting,
 )
 from kafkasim.broker.replica_costs import ReplicaCosts
 from kafkasim.broker.replica_listener import ReplicaListener
@@ -109,10 +108,12 @@ class ReplicaManager:
 
     def handle(self, request: Request) -> float:
         """The effect of ``request``; returns for how long the handler is held after it (s)."""
-        if request.fetch is not None:
-            return self.handle_fetch(request, request.fetch)
-        if request.produce is not None:
-            return self.handle_produce(request, request.produce)
+        fetch = request.fetch
+        if fetch is not None:
+            return self.handle_fetch(request, fetch)
+        produce = request.produce
+        if produce is not None:
+            return self.handle_produce(request, produce)
         return self.listener.handle(request)
 
     def handle_produce(self, request: Request, data: ProduceRequestData) -> float:
@@ -131,6 +132,7 @@ class ReplicaManager:
         items = data.partitions
         acks_all = data.acks == -1
         waiting = 0
+        appended: list[Partition] = []
         for item in items:
             partition = partitions.get(item.tp.index)
             if partition is None:
@@ -141,9 +143,11 @@ class ReplicaManager:
                 self._refuse(item)
                 request.cause = partition.epoch_cause
                 continue
-            self._append(partition, item, acks_all, now)
+            if self._append(partition, item, acks_all, now):
+                appended.append(partition)
             if acks_all and item.error == NONE and partition.high_watermark < item.required_offset:
-                partition.waiting.append(Waiting(item.required_offset, request, item))
+                item.request = request
+                partition.waiting.append(item)
                 waiting += 1
         if waiting > 0:
             data.waiting = waiting
@@ -153,17 +157,15 @@ class ReplicaManager:
         if data.acks == 0:
             self._drop_refused(request, items, now)
         # Then, on the same thread: what the appends make possible for others.
-        for item in items:
-            if item.base_offset >= 0:
-                partition = partitions[item.tp.index]
-                # With another member in the ISR an append alone cannot move the minimum of the log ends.
-                if len(partition.in_sync_replicas) <= 1:
-                    self._produces.advance(partition, now)
-                self._fetches.wake_followers(partition, now)
-                if partition.appended_batches >= TRIM_EVERY_BATCHES:
-                    partition.appended_batches = 0
-                    if not partition.internal:
-                        self.monitor.trim(partition)
+        for partition in appended:
+            # With another member in the ISR an append alone cannot move the minimum of the log ends.
+            if len(partition.in_sync_replicas) <= 1:
+                self._produces.advance(partition, now)
+            self._fetches.wake_followers(partition, now)
+            if partition.appended_batches >= TRIM_EVERY_BATCHES:
+                partition.appended_batches = 0
+                if not partition.internal:
+                    self.monitor.trim(partition)
         return replicas.ready_at - now
 
     def append_internal(
@@ -193,8 +195,9 @@ class ReplicaManager:
         """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
         end = now
         started_at = request.started_at
+        partitions = self.partitions
         for item in data.partitions:
-            partition = self.partitions.get(item.tp.index)
+            partition = partitions.get(item.tp.index)
             if partition is not None:
                 locked_until = partition.log.locked_until
                 if locked_until > started_at and locked_until > data.lock_free_at:
@@ -218,14 +221,15 @@ class ReplicaManager:
             data.lock_free_at = end
         return end - now
 
-    def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
+    def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> bool:
+        """Append the batch of ``item``, unless it is refused or known already: then False."""
         batch = item.batch
         if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             item.error = NOT_ENOUGH_REPLICAS
-            return
+            return False
         if batch.size_bytes > partition.max_message_bytes:
             item.error = MESSAGE_TOO_LARGE
-            return
+            return False
         log = partition.log
         if batch.producer_id >= 0:
             verdict = log.check_sequence(batch)
@@ -234,10 +238,10 @@ class ReplicaManager:
                 if known is not None:
                     item.base_offset = -1
                     item.required_offset = known.base_offset + known.count
-                    return
+                    return False
             elif verdict != NONE:
                 item.error = verdict
-                return
+                return False
         if batch.base_offset >= 0:
             # A retry that is appended again is another batch: replicas share what was appended.
             batch = RecordBatch(
@@ -247,6 +251,7 @@ class ReplicaManager:
         self._store(partition, batch, now)
         item.base_offset = batch.base_offset
         item.required_offset = log.log_end_offset
+        return True
 
     def _store(self, partition: Partition, batch: RecordBatch, now: float) -> None:
         log = partition.log
@@ -297,6 +302,7 @@ class ReplicaManager:
         changed = data.changed
         entries = session.partitions
         replica_id = data.replica_id
+        follower = replica_id >= 0
         any_data = data.min_bytes <= 1
         unsure = not any_data or not data.session
         for fetch in changed:
@@ -306,12 +312,11 @@ class ReplicaManager:
                 unsure = True
             elif not entry.dirty:
                 partition = entry.partition
-                log = partition.log
                 if (
                     any_data
-                    and fetch.fetch_offset == (log.log_end_offset if replica_id >= 0 else partition.high_watermark)
+                    and fetch.fetch_offset == (partition.log.log_end_offset if follower else partition.high_watermark)
                     and fetch.current_leader_epoch == partition.leader_epoch
-                    and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == log.latest_epoch())
+                    and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == partition.log.latest_epoch())
                     and partition.role == LEADER
                 ):
                     fetch.error = NONE  # the fetcher has everything: what a read would find
@@ -320,13 +325,13 @@ class ReplicaManager:
                     session.dirty.append(entry)
         size = 0
         patient = data.max_wait_s > 0.0
-        enough = not patient or any_data or fetches.enough(session, data)
+        enough = any_data or not patient or fetches.enough(session, data)
         if enough:
             if session.dirty:
                 size = fetches.read(session, request, data)
                 unsure = True
             enough = size > 0 or not patient or (unsure and fetches.urgent(data))
-        if replica_id >= 0:
+        if follower:
             session.last_fetch_at = now
             retried: list[FetchPartition] | None = None
             if session.out_of_sync:
@@ -362,7 +367,9 @@ class ReplicaManager:
         if state is None:
             return
         state.session = session
-        moved = partition.note_fetch(state, fetch.fetch_offset, now)
+        offset = fetch.fetch_offset
+        moved = offset != state.log_end_offset
+        state.note_fetch(offset, partition.log.log_end_offset, now)
         if not state.in_sync:
             # Looked at again at every fetch, also when nothing has changed.
             session.out_of_sync.append(fetch)
