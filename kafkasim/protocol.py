@@ -277,15 +277,18 @@ class ProducePartition(Waiting):
 
 
 class ProduceRequestData:
-    """What a Produce request carries: at most one batch a partition, together ``payload_bytes``.
+    """What a Produce request carries: at most one batch a partition, together ``records`` and ``payload_bytes``.
 
     ``acks`` is 0, 1 or -1 (all); ``waiting`` partitions are appended and wait for their followers.
     """
 
     lock_free_at: float = 0.0
 
-    def __init__(self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float) -> None:
+    def __init__(
+        self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float, records: int = 0
+    ) -> None:
         self.partitions = partitions
+        self.records: int = records
         self.payload_bytes: int = payload_bytes
         self.acks: int = acks
         self.timeout_s: float = timeout_s

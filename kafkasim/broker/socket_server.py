@@ -89,7 +89,7 @@ class SocketServer(Server):
 
     def accept(self, connection: Connection) -> None:
         """Take a new connection: network threads are dealt in turn."""
-        connection.processor = self._next_processor
+        connection.processor = self.processors[self._next_processor]
         self._next_processor = (self._next_processor + 1) % len(self.processors)
         connection.in_processing = not self.open  # before ``serve`` a request stays in the socket
         connection.ready_at = self._scheduler.now
@@ -149,7 +149,7 @@ class SocketServer(Server):
             connection.ready_at = at
         else:
             # FifoStation.serve, in line: every request comes by here.
-            processor = self.processors[connection.processor]
+            processor = connection.processor
             service_s = self._write_s
             start = processor.free_at
             if start > at:
@@ -183,7 +183,7 @@ class SocketServer(Server):
     def _read(self, request: Request, connection: Connection, at: float) -> None:
         connection.in_processing = True
         # FifoStation.serve, in line: every request comes by here.
-        processor = self.processors[connection.processor]
+        processor = connection.processor
         service_s = self._read_s
         start = processor.free_at
         if start > at:

@@ -197,15 +197,15 @@ class WorkerPool:
         """
         scheduler = self._scheduler
         now = scheduler.now
-        job.arrived_at = at
         job.pool_generation = self.generation
-        if self._ahead and self._occupied + self._expected + 2 > self.workers:
-            self._reclaim(now)  # workers count as occupied until somebody needs to know
         if at > now:
             if self._occupied + self._expected + 2 > self.workers:
-                self._expected += 1
-                scheduler.call_at(at, self._arrive, job)
-                return
+                if self._ahead:
+                    self._reclaim(now)  # workers count as occupied until somebody needs to know
+                if self._occupied + self._expected + 2 > self.workers:
+                    self._expected += 1
+                    scheduler.call_at(at, self._arrive, job)
+                    return
             # _start, in line: nearly every request begins here.
             self._occupied += 1
             self.begun += 1
@@ -219,6 +219,7 @@ class WorkerPool:
                     at = self._resumes_at
             scheduler.call_at(at + service_s, self._on_completion, job)
             return
+        job.arrived_at = at
         if self._occupied >= self.workers:
             self._reclaim(now)
         if self._occupied < self.workers and not self._queue:
