@@ -301,20 +301,19 @@ class ReplicaManager:
             fetches.forget(session, data.forgotten)
         changed = data.changed
         entries = session.partitions
-        replica_id = data.replica_id
-        follower = replica_id >= 0
+        follower = data.replica_id >= 0
         any_data = data.min_bytes <= 1
-        unsure = not any_data or not data.session
+        entered = False
         for fetch in changed:
             entry = entries.get(fetch.tp.index)
             if entry is None or entry.fetch is not fetch or not entry.active:
                 fetches.enter(session, fetch)
-                unsure = True
+                entered = True
             elif not entry.dirty:
                 partition = entry.partition
                 if (
-                    any_data
-                    and fetch.fetch_offset == (partition.log.log_end_offset if follower else partition.high_watermark)
+                    fetch.fetch_offset == (partition.log.log_end_offset if follower else partition.high_watermark)
+                    and any_data
                     and fetch.current_leader_epoch == partition.leader_epoch
                     and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == partition.log.latest_epoch())
                     and partition.role == LEADER
@@ -324,25 +323,20 @@ class ReplicaManager:
                     entry.dirty = True  # FetchSession.mark, in line
                     session.dirty.append(entry)
         size = 0
-        patient = data.max_wait_s > 0.0
-        enough = any_data or not patient or fetches.enough(session, data)
-        if enough:
+        enough = data.max_wait_s <= 0.0
+        if enough or any_data or fetches.enough(session, data):
+            looked = entered or not any_data or not data.session
             if session.dirty:
                 size = fetches.read(session, request, data)
-                unsure = True
-            enough = size > 0 or not patient or (unsure and fetches.urgent(data))
+                looked = True
+            enough = enough or size > 0 or (looked and fetches.urgent(data))
         if follower:
             session.last_fetch_at = now
-            retried: list[FetchPartition] | None = None
             if session.out_of_sync:
-                retried = session.out_of_sync
-                session.out_of_sync = []
-            for fetch in changed:
-                self._note_follower(session, replica_id, fetch, now)
-            if retried is not None:
-                for fetch in retried:
-                    if fetch not in changed:
-                        self._note_follower(session, replica_id, fetch, now)
+                self._note_all(session, changed, now)
+            else:
+                for fetch in changed:
+                    self._note_follower(session, fetch, now)
         if enough:
             fetches.answer(session, request, data, size)
         else:
@@ -350,12 +344,23 @@ class ReplicaManager:
             fetches.purgatory.park(request, now, data.max_wait_s)
         return replicas.ready_at - now
 
-    def _note_follower(self, session: FetchSession, replica_id: int, fetch: FetchPartition, now: float) -> None:
+    def _note_all(self, session: FetchSession, changed: list[FetchPartition], now: float) -> None:
+        """A follower that is out of sync somewhere is looked at there again at every fetch."""
+        retried = session.out_of_sync
+        session.out_of_sync = []
+        for fetch in changed:
+            self._note_follower(session, fetch, now)
+        for fetch in retried:
+            if fetch not in changed:
+                self._note_follower(session, fetch, now)
+
+    def _note_follower(self, session: FetchSession, fetch: FetchPartition, now: float) -> None:
         if fetch.error != NONE or fetch.diverging_end_offset >= 0:
             return
         partition = self.partitions.get(fetch.tp.index)
         if partition is None or partition.role != LEADER:
             return
+        replica_id = session.replica_id
         state: FollowerState | None = None
         high_watermark = partition.high_watermark
         held = False
