@@ -15,6 +15,7 @@ from mypy_extensions import mypyc_attr
 
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
+from kafkasim.kernel.stations import FifoStation
 from kafkasim.network import Channel, Network
 from kafkasim.protocol import Request
 
@@ -116,7 +117,7 @@ class Connection:
         self.state: int = CLOSED
         self.cause: int = 0
         # the server's side of the socket
-        self.processor: int = 0
+        self.processor: FifoStation = FifoStation()  # until a server has accepted it
         self.in_processing: bool = False
         self.ready_at: float = 0.0
         self.backlog: deque[Request] = deque()

@@ -83,8 +83,8 @@ class Channel(Attached):
             source.attach(self)
             target.attach(self)
         # A bound method is made once, not for every message.
-        self._on_arrival: Callable[[Message], None] = self._arrive
         self._on_entry: Callable[[Message], None] = self._enter
+        self._on_arrival: Callable[[Message], None] = self._enter if self._loopback else self._arrive
 
     def rate_changed(self) -> None:
         """Take over the rates of both interfaces."""
@@ -169,7 +169,7 @@ class Channel(Attached):
         if arrival < self.last_arrival:
             arrival = self.last_arrival
         self.last_arrival = arrival
-        self._scheduler.call_at(arrival, self._arrive, message)
+        self._scheduler.call_at(arrival, self._on_arrival, message)
 
     def refuse(self, delay_s: float) -> None:
         """The receiver's machine answers with a reset, which is here in ``delay_s``."""
@@ -180,30 +180,29 @@ class Channel(Attached):
     def _arrive(self, message: Message) -> None:
         if self.closed:
             return
-        if not self._loopback:
-            # The last bit is here now; the interface may still be busy with others' bits.
-            now = self._scheduler.now
-            size = message.size_bytes
-            # FifoStation.serve, in line as in ``send``; the job arrives when its first bit does.
-            station = self._in
-            at = now - size * self._overlap_s_per_byte
-            service_s = size * self._in_s_per_byte
-            start = station.free_at
-            if start <= at:
-                done = at + service_s
-            else:
-                station.waiting_s += start - at
-                done = start + service_s
-            station.free_at = done
-            station.busy_s += service_s
-            station.served += 1
-            if done > now:
-                if done > self.last_arrival:
-                    self.last_arrival = done
-                self._scheduler.call_at(done, self._on_entry, message)
-                return
-        deliver = self._deliver
-        deliver(message)
+        # The last bit is here now; the interface may still be busy with others' bits.
+        now = self._scheduler.now
+        size = message.size_bytes
+        # FifoStation.serve, in line as in ``send``; the job arrives when its first bit does.
+        station = self._in
+        at = now - size * self._overlap_s_per_byte
+        service_s = size * self._in_s_per_byte
+        start = station.free_at
+        if start <= at:
+            done = at + service_s
+        else:
+            station.waiting_s += start - at
+            done = start + service_s
+        station.free_at = done
+        station.busy_s += service_s
+        station.served += 1
+        if done <= now:
+            deliver = self._deliver
+            deliver(message)
+            return
+        if done > self.last_arrival:
+            self.last_arrival = done
+        self._scheduler.call_at(done, self._on_entry, message)
 
     def _enter(self, message: Message) -> None:
         if not self.closed:

@@ -250,62 +250,75 @@ class Request(Message):
     suspended: bool = False
     local_s: float = -1.0
     held_back: bool = False
+    # Set on the way, before anybody asks: by the sender, the connection, the socket server and the purgatory.
+    context: Any = None
+    created_at: float = 0.0
+    sent_at: float = 0.0
+    response_bytes: int = 0
+    parked_until: float = 0.0
 
     def __init__(
         self, api: int, size_bytes: int, body: Any = None, cause: int = 0, produce: ProduceRequestData | None = None,
         fetch: FetchRequestData | None = None,
     ) -> None:  # fmt: skip
         self.size_bytes = size_bytes
-        self.arrived_at = 0.0
-        self.started_at = 0.0
-        self.pool_generation = 0
         self.api: int = api
         self.body: Any = body
         self.produce = produce
         self.fetch = fetch
-        self.context: Any = None
         self.done: Callable[[Request], None] | None = None
         self.error: int = NONE
         self.failed: int = NONE
-        self.response_bytes: int = 0
         self.connection: Connection | None = None
-        self.created_at: float = 0.0
-        self.sent_at: float = 0.0
-        self.received_at: float = 0.0
         self.timeout_s: float = 30.0
         self.expects_response: bool = True
         self.internal: bool = False
         self.throttle_ms: int = 0
-        self.parked_until: float = 0.0
         if cause != 0:
             self.cause = cause
 
 
-class ProducePartition:
-    """One partition of a Produce request and, on the way back, its answer."""
+class Waiting:
+    """What waits at a leader until the high watermark has reached ``required_offset``."""
+
+    required_offset: int
+
+    def __init__(self) -> None:
+        self.required_offset = 0
+
+
+class ProducePartition(Waiting):
+    """One partition of a Produce request and, on the way back, its answer.
+
+    ``request`` is the one it belongs to while it waits for the high watermark (acks=all).
+    """
 
     leader_hint: int = -1
     leader_epoch_hint: int = -1
 
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
+        self.required_offset = 0
         self.tp = tp
         self.batch = batch
-        self.required_offset: int = 0
+        self.request: Request | None = None
         self.error: int = NONE
         self.base_offset: int = -1
         self.acknowledged: bool = False
 
 
 class ProduceRequestData:
-    """What a Produce request carries: at most one batch a partition, together ``payload_bytes``.
+    """What a Produce request carries: at most one batch a partition, together ``records`` and ``payload_bytes``.
 
     ``acks`` is 0, 1 or -1 (all); ``waiting`` partitions are appended and wait for their followers.
     """
 
     lock_free_at: float = 0.0
 
-    def __init__(self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float) -> None:
+    def __init__(
+        self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float, records: int = 0
+    ) -> None:
         self.partitions = partitions
+        self.records: int = records
         self.payload_bytes: int = payload_bytes
         self.acks: int = acks
         self.timeout_s: float = timeout_s

@@ -150,7 +150,8 @@ class DelayedFetches:
                 answered.append(fetch)
                 kept.append(entry)
                 continue
-            upper = partition.high_watermark if consumer else end
+            high_watermark = partition.high_watermark
+            upper = high_watermark if consumer else end
             if offset >= upper:
                 entry.dirty = False
                 continue
@@ -178,7 +179,7 @@ class DelayedFetches:
                 if entry.dirty:
                     kept.append(entry)
             fetch.bytes = size
-            fetch.high_watermark = partition.high_watermark
+            fetch.high_watermark = high_watermark
             fetch.log_start_offset = log.log_start_offset
             total += size
             answered.append(fetch)
@@ -240,9 +241,9 @@ class DelayedFetches:
         if size > 0 or self.urgent(data):
             session.parked = None
             request.parked_until = 0.0
-            if self._replicas.ready_at < now:
-                self._replicas.ready_at = now
-            self._replicas.ready_at += self._replicas.costs.completion_s
+            replicas = self._replicas
+            ready = replicas.ready_at
+            replicas.ready_at = (ready if ready > now else now) + replicas.costs.completion_s
             self.answer(session, request, data, size)
 
     def _answer_parked(self, session: FetchSession, now: float) -> None:
@@ -280,17 +281,23 @@ class DelayedFetches:
 
     def answer(self, session: FetchSession, request: Request, data: FetchRequestData, size: int) -> None:
         """Answer with what was read, and with the high watermarks that moved."""
-        consumer = data.replica_id < 0
-        answered = data.answered
         replicas = self._replicas
-        if consumer:
+        answered = data.answered
+        if data.replica_id < 0:
             if replicas.throttle is not None and self._throttled(session, request, data, size):
                 return
+            if session.crosses_racks:
+                replicas.cross_rack_bytes += size
             for fetch in answered:
                 if fetch.bytes > 0:
-                    partition = self._replicas.partitions[fetch.tp.index]
+                    partition = replicas.partitions[fetch.tp.index]
                     if not partition.internal:
-                        self._replicas.monitor.read_out(self._replicas.broker_id, partition, fetch.bytes)
+                        replicas.monitor.read_out(replicas.broker_id, partition, fetch.bytes)
+            per_byte_s = replicas.costs.consumer_fetch_per_byte_s
+        else:
+            per_byte_s = replicas.costs.fetch_per_byte_s
+        ready_at = replicas.ready_at + per_byte_s * size
+        replicas.ready_at = ready_at
         if session.watermark_dirty:
             many: dict[int, None] | None = None
             if len(session.watermark_dirty) > 16:  # a new session of many partitions: no search for each
@@ -308,14 +315,8 @@ class DelayedFetches:
                         many[fetch.tp.index] = None
                         answered.append(fetch)
             session.watermark_dirty.clear()
-        if consumer:
-            replicas.ready_at += replicas.costs.consumer_fetch_per_byte_s * size
-            if session.crosses_racks:
-                replicas.cross_rack_bytes += size
-        else:
-            self._replicas.ready_at += self._replicas.costs.fetch_per_byte_s * size
-            if replicas.leader_quota is not None:
-                self._rules.count_throttled(replicas.leader_quota, answered)
+        if data.replica_id >= 0 and replicas.leader_quota is not None:
+            self._rules.count_throttled(replicas.leader_quota, answered)
         data.answered_bytes = size
         named = len(answered)
         if not session.cached:
@@ -323,8 +324,9 @@ class DelayedFetches:
             if data.sessionless:
                 named = len(session.partitions)
         request.response_bytes = _response_bytes(named, size)
-        if self._replicas.server is not None:
-            self._replicas.server.respond(request, self._replicas.ready_at)
+        server = replicas.server
+        if server is not None:
+            server.respond(request, ready_at)
 
     def _throttled(self, session: FetchSession, request: Request, data: FetchRequestData, size: int) -> bool:
         """Whether a quota leaves a consumer with an empty answer; what was read is read again next time."""

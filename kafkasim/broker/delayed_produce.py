@@ -50,8 +50,8 @@ class DelayedProduces:
             error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
             while waiting and waiting[0].required_offset <= high_watermark:
                 waiter = waiting.popleft()
-                if waiter.item is not None and waiter.request is not None:
-                    self._resolve(waiter.request, waiter.item, error, now)
+                if isinstance(waiter, ProducePartition):
+                    self._resolve(waiter, error, now)
                 elif isinstance(waiter, InternalWaiting):
                     self._resolve_internal(waiter, error, now)
 
@@ -65,7 +65,8 @@ class DelayedProduces:
         index = end - 1 if end > 0 and old >= batches[-1].base_offset else log.index_of(old)
         high_watermark = partition.high_watermark
         told = not partition.internal
-        monitor = self._replicas.monitor
+        replicas = self._replicas
+        monitor = replicas.monitor
         while index < end:
             batch = batches[index]
             if batch.base_offset >= high_watermark:
@@ -73,7 +74,7 @@ class DelayedProduces:
             if not batch.committed:
                 batch.committed = True
                 if told:
-                    monitor.committed(self._replicas.broker_id, partition, batch, now)
+                    monitor.committed(replicas.broker_id, partition, batch, now)
             index += 1
 
     def _resolve_internal(self, waiting: InternalWaiting, error: int, now: float) -> None:
@@ -82,18 +83,25 @@ class DelayedProduces:
             waiting.number = -1
             self._replicas.listener.internal_done(number, error, now)
 
-    def _resolve(self, request: Request, item: ProducePartition, error: int, now: float) -> None:
+    def _resolve(self, item: ProducePartition, error: int, now: float) -> None:
+        request = item.request
+        if request is None:
+            return
+        item.request = None  # it waits no more, and no cycle of objects is left behind
         data = request.produce
-        if data is None or item.acknowledged or data.waiting <= 0:
+        if data is None or data.waiting <= 0:
             return
         item.acknowledged = True
         if error != NONE:
             item.error = error
         data.waiting -= 1
         if data.waiting == 0:
-            ready = self._replicas.ready_at if self._replicas.ready_at > now else now
-            ready += self._replicas.costs.completion_s
-            self._replicas.ready_at = ready
+            replicas = self._replicas
+            ready = replicas.ready_at
+            if ready < now:
+                ready = now
+            ready += replicas.costs.completion_s
+            replicas.ready_at = ready
             self.answer(request, data.partitions, ready)
 
     def _expire_produce(self, request: Request) -> None:
@@ -129,8 +137,8 @@ class DelayedProduces:
             entry = waiting.popleft()
             if isinstance(entry, InternalWaiting):
                 self._resolve_internal(entry, NOT_LEADER_OR_FOLLOWER, now)
-            elif entry.item is not None and entry.request is not None:
+            elif isinstance(entry, ProducePartition):
                 if self._replicas.hints:
-                    entry.item.leader_hint, entry.item.leader_epoch_hint = self._replicas.listener.hint(partition.tp)
-                self._resolve(entry.request, entry.item, NOT_LEADER_OR_FOLLOWER, now)
+                    entry.leader_hint, entry.leader_epoch_hint = self._replicas.listener.hint(partition.tp)
+                self._resolve(entry, NOT_LEADER_OR_FOLLOWER, now)
         self._fetches.wake_all(partition, now)

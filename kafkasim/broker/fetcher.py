@@ -142,7 +142,10 @@ class ReplicaFetcher(ConnectionOwner):
 
     def _work(self, generation: int) -> None:
         """Build the next fetch; sleep when there is nothing to fetch."""
-        if generation != self._generation or self.dead or self._life.holds(self._work, generation):
+        if generation != self._generation or self.dead:
+            return
+        life = self._life
+        if life.stopped_until > 0.0 and life.holds(self._work, generation):
             return
         now = self._scheduler.now
         if self._fresh:
@@ -377,7 +380,8 @@ class ReplicaFetcher(ConnectionOwner):
         """Append everything (CPU of the thread), then take note and fetch again."""
         if not self.alive or request.connection is not self._connection:
             return
-        if self._life.holds(self.response_arrived, request):
+        life = self._life
+        if life.stopped_until > 0.0 and life.holds(self.response_arrived, request):
             return
         data = request.fetch
         now = self._scheduler.now
@@ -404,7 +408,8 @@ class ReplicaFetcher(ConnectionOwner):
         data = request.fetch
         if data is None or request.pool_generation != self._generation:
             return
-        if self._life.holds(self._on_processed, request):
+        life = self._life
+        if life.stopped_until > 0.0 and life.holds(self._on_processed, request):
             return
         now = self._scheduler.now
         self._sessionless = data.sessionless
@@ -440,8 +445,20 @@ class ReplicaFetcher(ConnectionOwner):
             synced_at = max(synced_at, self.listener.advanced(moved, now))
         if synced_at > now:
             self._scheduler.call_at(synced_at, self._work, self._generation)
-        else:
+            return
+        connection = self._connection
+        if (
+            connection is None
+            or connection.state != OPEN
+            or self._fresh
+            or self._delayed
+            or not self._session
+            or self._truncations.pending
+            or self.throttle is not None
+        ):
             self._work(self._generation)
+        else:
+            self._send(connection, now)
 
     def _append(self, partition: Partition, fetch: FetchPartition, at: float) -> float:
         """Append what came; returns when the thread is done with it (an epoch file may be synced)."""

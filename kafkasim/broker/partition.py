@@ -19,9 +19,9 @@ from kafkasim.protocol import (
     NOT_LEADER_OR_FOLLOWER,
     PRODUCE,
     UNKNOWN_LEADER_EPOCH,
-    ProducePartition,
     Request,
     TopicPartition,
+    Waiting,
 )
 
 NO_ROLE: Final = 0
@@ -42,21 +42,23 @@ class FollowerState:
         self.in_sync: bool = False
         self.session: FetchSession | None = None
 
-
-class Waiting:
-    """A produce (acks=all) or an internal append that waits for the high watermark."""
-
-    def __init__(self, required_offset: int, request: Request | None, item: ProducePartition | None) -> None:
-        self.required_offset: int = required_offset
-        self.request = request
-        self.item = item
+    def note_fetch(self, offset: int, leader_end: int, now: float) -> None:
+        """It asks for ``offset``, while the leader's log ends at ``leader_end``: it has everything below."""
+        if offset >= leader_end:
+            self.last_caught_up = now
+        elif offset >= self.last_fetch_leader_end and self.last_fetch_at > self.last_caught_up:
+            self.last_caught_up = self.last_fetch_at
+        self.last_fetch_at = now
+        self.last_fetch_leader_end = leader_end
+        self.log_end_offset = offset
 
 
 class InternalWaiting(Waiting):
     """An append by the broker itself (group coordinator) that waits for the high watermark."""
 
     def __init__(self, required_offset: int, number: int) -> None:
-        super().__init__(required_offset, None, None)
+        super().__init__()
+        self.required_offset = required_offset
         self.number: int = number
 
 
@@ -197,20 +199,6 @@ class Partition:
                 session = state.session
                 if session is not None and session.last_fetch_at > state.last_caught_up:
                     state.last_caught_up = session.last_fetch_at
-
-    def note_fetch(self, state: FollowerState, offset: int, now: float) -> bool:
-        """A follower asks for ``offset``: it has everything below; True when that is new."""
-        end = self.log.log_end_offset
-        if offset >= end:
-            state.last_caught_up = now
-        elif offset >= state.last_fetch_leader_end and state.last_fetch_at > state.last_caught_up:
-            state.last_caught_up = state.last_fetch_at
-        state.last_fetch_at = now
-        state.last_fetch_leader_end = end
-        if offset == state.log_end_offset:
-            return False
-        state.log_end_offset = offset
-        return True
 
     def epoch_error(self, leader_epoch: int) -> int:
         """What a fetcher hears that believes in ``leader_epoch`` (-1: in none): NONE, or why it is refused."""

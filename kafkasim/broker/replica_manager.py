@@ -24,7 +24,6 @@ from kafkasim.broker.partition import (
     InternalAppend,
     InternalWaiting,
     Partition,
-    Waiting,
 )
 from kafkasim.broker.replica_costs import ReplicaCosts
 from kafkasim.broker.replica_listener import ReplicaListener
@@ -117,10 +116,12 @@ class ReplicaManager:
 
     def handle(self, request: Request) -> float:
         """The effect of ``request``; returns for how long the handler is held after it (s)."""
-        if request.fetch is not None:
-            return self.handle_fetch(request, request.fetch)
-        if request.produce is not None:
-            return self.handle_produce(request, request.produce)
+        fetch = request.fetch
+        if fetch is not None:
+            return self.handle_fetch(request, fetch)
+        produce = request.produce
+        if produce is not None:
+            return self.handle_produce(request, produce)
         return self.listener.handle(request)
 
     def handle_produce(self, request: Request, data: ProduceRequestData) -> float:
@@ -142,6 +143,7 @@ class ReplicaManager:
         items = data.partitions
         acks_all = data.acks == -1
         waiting = 0
+        appended: list[Partition] = []
         for item in items:
             partition = partitions.get(item.tp.index)
             if partition is None:
@@ -152,12 +154,14 @@ class ReplicaManager:
                 self._refuse(item)
                 request.cause = partition.epoch_cause
                 continue
-            self._append(partition, item, acks_all, now)
+            if self._append(partition, item, acks_all, now):
+                appended.append(partition)
             if acks_all and item.error == NONE and partition.high_watermark < item.required_offset:
-                partition.waiting.append(Waiting(item.required_offset, request, item))
+                item.request = request
+                partition.waiting.append(item)
                 waiting += 1
         if self._completes_inside:
-            waiting = self._complete_inside(request, data, waiting, now)
+            waiting = self._complete_inside(data, appended, waiting, now)
         if waiting > 0:
             data.waiting = waiting
             self._produces.purgatory.park(request, now, data.timeout_s)
@@ -168,27 +172,25 @@ class ReplicaManager:
         if self._completes_inside:
             return replicas.ready_at - now
         # Then, on the same thread: what the appends make possible for others.
-        self._complete(items, now)
+        self._complete(appended, now)
         return replicas.ready_at - now
 
-    def _complete(self, items: list[ProducePartition], now: float) -> None:
+    def _complete(self, appended: list[Partition], now: float) -> None:
         """Followers read what was appended; where the leader is alone the high watermark moves."""
-        for item in items:
-            if item.base_offset >= 0:
-                partition = self.partitions[item.tp.index]
-                # With another member in the ISR an append alone cannot move the minimum of the log ends.
-                if len(partition.in_sync_replicas) <= 1:
-                    self._produces.advance(partition, now)
-                self.fetches.wake_followers(partition, now)
-                if partition.appended_batches >= TRIM_EVERY_BATCHES:
-                    partition.appended_batches = 0
-                    if not partition.internal:
-                        self.monitor.trim(partition)
+        for partition in appended:
+            # With another member in the ISR an append alone cannot move the minimum of the log ends.
+            if len(partition.in_sync_replicas) <= 1:
+                self._produces.advance(partition, now)
+            self.fetches.wake_followers(partition, now)
+            if partition.appended_batches >= TRIM_EVERY_BATCHES:
+                partition.appended_batches = 0
+                if not partition.internal:
+                    self.monitor.trim(partition)
 
-    def _complete_inside(self, request: Request, data: ProduceRequestData, waiting: int, now: float) -> int:
+    def _complete_inside(self, data: ProduceRequestData, appended: list[Partition], waiting: int, now: float) -> int:
         """Before 2.7 others are served within the appends, before the request's own answer; who still waits then."""
         data.waiting = waiting + 1  # its own part is not decided yet
-        self._complete(data.partitions, now)
+        self._complete(appended, now)
         data.waiting -= 1
         return data.waiting
 
@@ -222,8 +224,9 @@ class ReplicaManager:
         """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
         end = now
         started_at = request.started_at
+        partitions = self.partitions
         for item in data.partitions:
-            partition = self.partitions.get(item.tp.index)
+            partition = partitions.get(item.tp.index)
             if partition is not None:
                 locked_until = partition.log.locked_until
                 if locked_until > started_at and locked_until > data.lock_free_at:
@@ -247,14 +250,15 @@ class ReplicaManager:
             data.lock_free_at = end
         return end - now
 
-    def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> None:
+    def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> bool:
+        """Append the batch of ``item``, unless it is refused or known already: then False."""
         batch = item.batch
         if acks_all and len(partition.in_sync_replicas) < partition.effective_min_isr:
             item.error = NOT_ENOUGH_REPLICAS
-            return
+            return False
         if batch.size_bytes > partition.max_message_bytes:
             item.error = MESSAGE_TOO_LARGE
-            return
+            return False
         log = partition.log
         if batch.producer_id >= 0:
             verdict = log.producers.check(batch)
@@ -263,10 +267,10 @@ class ReplicaManager:
                 if known is not None:
                     item.base_offset = -1
                     item.required_offset = known.base_offset + known.count
-                    return
+                    return False
             elif verdict != NONE:
                 item.error = verdict
-                return
+                return False
         if batch.base_offset >= 0:
             # A retry that is appended again is another batch: replicas share what was appended.
             batch = RecordBatch(
@@ -276,6 +280,7 @@ class ReplicaManager:
         self._store(partition, batch, now)
         item.base_offset = batch.base_offset
         item.required_offset = log.log_end_offset
+        return True
 
     def _store(self, partition: Partition, batch: RecordBatch, now: float) -> None:
         log = partition.log
@@ -334,22 +339,21 @@ class ReplicaManager:
             fetches.forget(session, data.forgotten)
         changed = data.changed
         entries = session.partitions
-        replica_id = data.replica_id
+        follower = data.replica_id >= 0
         any_data = data.min_bytes <= 1
-        unsure = not any_data or not data.session
+        entered = False
         for fetch in changed:
             entry = entries.get(fetch.tp.index)
             if entry is None or entry.fetch is not fetch or not entry.active:
                 fetches.enter(session, fetch)
-                unsure = True
+                entered = True
             elif not entry.dirty:
                 partition = entry.partition
-                log = partition.log
                 if (
-                    any_data
-                    and fetch.fetch_offset == (log.log_end_offset if replica_id >= 0 else partition.high_watermark)
+                    fetch.fetch_offset == (partition.log.log_end_offset if follower else partition.high_watermark)
+                    and any_data
                     and fetch.current_leader_epoch == partition.leader_epoch
-                    and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == log.latest_epoch())
+                    and (fetch.last_fetched_epoch < 0 or fetch.last_fetched_epoch == partition.log.latest_epoch())
                     and partition.role == LEADER
                 ):
                     fetch.error = NONE  # the fetcher has everything: what a read would find
@@ -357,25 +361,20 @@ class ReplicaManager:
                     entry.dirty = True  # FetchSession.mark, in line
                     session.dirty.append(entry)
         size = 0
-        patient = data.max_wait_s > 0.0
-        enough = not patient or any_data or fetches.enough(session, data)
-        if enough:
+        enough = data.max_wait_s <= 0.0
+        if enough or any_data or fetches.enough(session, data):
+            looked = entered or not any_data or not data.session
             if session.dirty:
                 size = fetches.read(session, request, data)
-                unsure = True
-            enough = size > 0 or not patient or (unsure and fetches.urgent(data))
-        if replica_id >= 0:
+                looked = True
+            enough = enough or size > 0 or (looked and fetches.urgent(data))
+        if follower:
             session.last_fetch_at = now
-            retried: list[FetchPartition] | None = None
             if session.out_of_sync:
-                retried = session.out_of_sync
-                session.out_of_sync = []
-            for fetch in changed:
-                self._note_follower(session, replica_id, fetch, now)
-            if retried is not None:
-                for fetch in retried:
-                    if fetch not in changed:
-                        self._note_follower(session, replica_id, fetch, now)
+                self._note_all(session, changed, now)
+            else:
+                for fetch in changed:
+                    self._note_follower(session, fetch, now)
             if locks is not None and locks.wanted:
                 session.suspended = request
                 session.suspended_bytes = size
@@ -425,12 +424,23 @@ class ReplicaManager:
             for request in waiting:
                 server.resume(request)
 
-    def _note_follower(self, session: FetchSession, replica_id: int, fetch: FetchPartition, now: float) -> None:
+    def _note_all(self, session: FetchSession, changed: list[FetchPartition], now: float) -> None:
+        """A follower that is out of sync somewhere is looked at there again at every fetch."""
+        retried = session.out_of_sync
+        session.out_of_sync = []
+        for fetch in changed:
+            self._note_follower(session, fetch, now)
+        for fetch in retried:
+            if fetch not in changed:
+                self._note_follower(session, fetch, now)
+
+    def _note_follower(self, session: FetchSession, fetch: FetchPartition, now: float) -> None:
         if fetch.error != NONE or fetch.diverging_end_offset >= 0:
             return
         partition = self.partitions.get(fetch.tp.index)
         if partition is None or partition.role != LEADER:
             return
+        replica_id = session.replica_id
         state: FollowerState | None = None
         high_watermark = partition.high_watermark
         held = False
@@ -442,7 +452,9 @@ class ReplicaManager:
         if state is None:
             return
         state.session = session
-        moved = partition.note_fetch(state, fetch.fetch_offset, now)
+        offset = fetch.fetch_offset
+        moved = offset != state.log_end_offset
+        state.note_fetch(offset, partition.log.log_end_offset, now)
         if not state.in_sync:
             # Looked at again at every fetch, also when nothing has changed.
             session.out_of_sync.append(fetch)

@@ -50,10 +50,11 @@ class SocketServer(Server):
         self.open: bool = False
         self.throttle: RequestThrottle | None = None
         self.connections: list[Connection] = []
-        self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
+        # Nobody else wants the cores of a host of its own; where they are shared, who comes first goes first.
+        own = host.cpu is None
+        begin = service if own else self._begin_on_shared_cores
+        self.handlers = WorkerPool(scheduler, io_threads, begin, handle, wake_up_s, "request_handlers", own)
         self.processors: list[FifoStation] = [FifoStation(f"network_thread_{i}") for i in range(network_threads)]
-        self.request_wait_s: float = 0.0
-        self.requests: int = 0
         self._scheduler = scheduler
         self._service = service
         self._closed = closed
@@ -61,6 +62,16 @@ class SocketServer(Server):
         self._read_s: float = read_s
         self._write_s: float = write_s
         self._next_processor: int = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests that a handler has begun to work on."""
+        return self.handlers.begun
+
+    @property
+    def request_wait_s(self) -> float:
+        """How long they took from the socket to there (s, sum)."""
+        return self.handlers.before_s
 
     def listens(self) -> bool:
         """Whether the port is open: the kernel completes handshakes from :meth:`bind` on."""
@@ -80,7 +91,7 @@ class SocketServer(Server):
 
     def accept(self, connection: Connection) -> None:
         """Take a new connection: network threads are dealt in turn."""
-        connection.processor = self._next_processor
+        connection.processor = self.processors[self._next_processor]
         self._next_processor = (self._next_processor + 1) % len(self.processors)
         connection.in_processing = not self.open  # before ``serve`` a request stays in the socket
         connection.ready_at = self._scheduler.now
@@ -149,7 +160,7 @@ class SocketServer(Server):
             connection.ready_at = at
         else:
             # FifoStation.serve, in line: every request comes by here.
-            processor = self.processors[connection.processor]
+            processor = connection.processor
             service_s = self._write_s
             start = processor.free_at
             if start > at:
@@ -182,7 +193,7 @@ class SocketServer(Server):
     def _write(self, request: Request, connection: Connection, at: float) -> None:
         connection.ready_at = at
         if request.expects_response:
-            processor = self.processors[connection.processor]
+            processor = connection.processor
             service_s = self._write_s if processor.free_at > at else self._write_s + self._wake_up_s
             connection.ready_at = connection.respond(request, processor.serve(at, service_s))
 
@@ -213,7 +224,7 @@ class SocketServer(Server):
     def _read(self, request: Request, connection: Connection, at: float) -> None:
         connection.in_processing = True
         # FifoStation.serve, in line: every request comes by here.
-        processor = self.processors[connection.processor]
+        processor = connection.processor
         service_s = self._read_s
         start = processor.free_at
         if start > at:
@@ -228,18 +239,14 @@ class SocketServer(Server):
         self.handlers.submit(request, read)
 
     def _next(self, connection: Connection) -> None:
-        if self.life.holds(self._next, connection):
+        life = self.life
+        if life.stopped_until > 0.0 and life.holds(self._next, connection):
             return
         if connection.backlog and not connection.in_processing:
             self._read(connection.backlog.popleft(), connection, self._scheduler.now)
 
-    def _begin(self, request: Request) -> float:
-        self.request_wait_s += request.started_at - request.received_at
-        self.requests += 1
+    def _begin_on_shared_cores(self, request: Request) -> float:
+        """A thread that has got its request queues for a core."""
         service = self._service
-        service_s = service(request)
-        cpu = self.host.cpu
-        if cpu is not None:
-            start = request.started_at
-            return cpu.serve(start, service_s) - start
-        return service_s
+        start = request.started_at
+        return self.host.compute(start, service(request)) - start

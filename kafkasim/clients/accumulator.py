@@ -136,7 +136,6 @@ class RecordAccumulator:
         unknown = False
         settled = True
         linger_ms = self._linger_ms
-        at_once = self.pool.waiting_bytes > 0 or self.closing or self.flushing
         lengths: list[tuple[int, int]] = []
         available_ms = self._availability_ms
         excluded = self._no_slots if available_ms <= 0 else []
@@ -149,21 +148,24 @@ class RecordAccumulator:
                 settled = False
                 continue
             length = len(batches)
-            if available_ms > 0 and self._is_slow(leader, available_ms):
-                excluded.append(queue.slot)
-            else:
+            if available_ms <= 0 or not self._is_slow(leader, available_ms):
                 lengths.append((queue.slot, length))
-            waited_ms = now_ms - batch.last_attempt_ms
+            else:
+                excluded.append(queue.slot)
             attempts = batch.attempts
             if attempts == 0:
                 if queue.muted or leader in nodes:
                     continue
-                left_ms = linger_ms - waited_ms
-                if length > 1 or batch.full or left_ms <= 0 or at_once:
+                if length > 1 or batch.full:
+                    nodes.append(leader)
+                    continue
+                left_ms = linger_ms - now_ms + batch.last_attempt_ms
+                if left_ms <= 0 or self.pool.waiting_bytes > 0 or self.closing or self.flushing:
                     nodes.append(leader)
                 elif left_ms < next_check_ms:
                     next_check_ms = left_ms
                 continue
+            waited_ms = now_ms - batch.last_attempt_ms
             settled = False
             leader_epoch = queue.leader_epoch
             if leader_epoch > batch.leader_epoch:

@@ -44,7 +44,14 @@ class IoThread:
             at = self.busy_until
         elif self.in_poll:
             at += self._wake_up_s
-        self.plan(at if at > self.asleep_until else self.asleep_until)
+        if at < self.asleep_until:
+            at = self.asleep_until
+        if at < self._due:  # plan, in line: everything that happens comes by here
+            self._due = at
+            planned = self._planned
+            if not planned or at < planned[0]:
+                heappush(planned, at)
+                self._scheduler.push(at, LATE, self._on_time, None)
 
     def plan(self, at: float) -> None:
         """Make a pass at ``at``, or earlier if one is planned for then."""

@@ -217,9 +217,8 @@ class NetworkClient(MetadataUpdater):
             return True
         if self.unanswered:
             completed = self._written(now)
-        busy = bool(completed)
-        if self.news:
-            busy = True
+        busy = len(self.news) > 0
+        if busy:
             self._take_news(completed, now, now_ms)
         if now_ms > self.setup_check_ms:
             self._check_setups(completed, now_ms)
@@ -229,7 +228,7 @@ class NetworkClient(MetadataUpdater):
             done = request.done
             if done is not None:
                 done(request)
-        return busy or bool(completed)
+        return busy or len(completed) > 0
 
     def _complete(self, completed: list[Request]) -> None:
         for request in completed:
@@ -261,7 +260,7 @@ class NetworkClient(MetadataUpdater):
         self.news = []
         if len(news) > 1:
             news.sort(key=_id_of)
-        changed: list[NodeConnection] = []
+        changed: list[NodeConnection] | None = None
         for state in news:
             received = state.received
             if received:
@@ -276,9 +275,11 @@ class NetworkClient(MetadataUpdater):
                     self.news.append(state)
                     continue
             elif state.lost or state.opened:
+                if changed is None:
+                    changed = []
                 changed.append(state)
             state.has_news = False
-        if changed:
+        if changed is not None:
             self._take_changes(changed, completed, now, now_ms)
 
     def _take_changes(self, changed: list[NodeConnection], completed: list[Request], now: float, now_ms: int) -> None:

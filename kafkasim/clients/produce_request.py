@@ -53,11 +53,13 @@ def produce_request(batches: list[ProducerBatch], settings: SenderSettings) -> R
     partitions: list[ProducePartition] = []
     payload = 0
     size = 0
+    records = 0
     flexible = settings.flexible
     for batch in batches:
         partitions.append(ProducePartition(batch.queue.tp, batch.built()))
         bytes_ = batch.size
         payload += bytes_
+        records += batch.count
         if flexible:
             size += 6 if bytes_ < 127 else 7 if bytes_ < 16383 else 8 if bytes_ < 2097151 else 9
         else:
@@ -66,7 +68,8 @@ def produce_request(batches: list[ProducerBatch], settings: SenderSettings) -> R
     size += _FLEXIBLE_OVERHEAD if flexible else _PLAIN_OVERHEAD
     timeout_s = settings.request_timeout_s
     acks = settings.acks
-    request = Request(PRODUCE, size, None, 0, ProduceRequestData(partitions, payload, acks, timeout_s))
+    data = ProduceRequestData(partitions, payload, acks, timeout_s, records)
+    request = Request(PRODUCE, size, None, 0, data)
     request.context = batches
     request.timeout_s = timeout_s
     if acks == 0:

@@ -307,14 +307,11 @@ class Sender:
         request = produce_request(batches, self._settings)
         produce = request.produce
         assert produce is not None
-        records = 0
-        for batch in batches:
-            records += batch.count
         request.done = self._done
         self.requests_sent += 1
         self.batches_sent += len(batches)
         costs = self._costs
-        self.application_s += records * costs.producer_per_record_s
+        self.application_s += produce.records * costs.producer_per_record_s
         work_s = costs.producer_request_s + costs.producer_per_byte_s * produce.payload_bytes
         at = now
         if work_s > 0.0:
@@ -381,7 +378,12 @@ class Sender:
             records = batch.records
             assert records is not None
             self._monitor.acknowledged(self._number, queue.tp, records, self._scheduler.now)
-            self._forget(batch)
+            in_flight = queue.in_flight  # _forget, in line for answers in order
+            if in_flight and in_flight[0] is batch:
+                del in_flight[0]
+            else:
+                self._leave_flight(batch)
+            self._accumulator.release(batch)
         if self._keeps_order:
             queue.muted = False
 

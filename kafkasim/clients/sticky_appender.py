@@ -143,16 +143,23 @@ class StickyAppender(BulkAppender):
         self._arrivals.forget(self.cursor)
         batch = queue.open
         assert batch is not None
-        self._produced_before = partitioner.produced_bytes
+        produced_bytes = partitioner.produced_bytes
+        self._produced_before = produced_bytes
         self._open_batch = batch
         size = self._one_bytes
-        if self._uniform and size < batch.limit and partitioner.produced_bytes + size >= 2 * self._batch_size:
+        if self._uniform and size < batch.limit and produced_bytes + size >= 2 * self._batch_size:
             # A record of twice batch.size moves the choice on although its batch is not full to the last byte.
             self._work_out(batch, self._arrivals, True)
             self._open_batch = None
             self.cursor += 1
             partitioner.add(size, False)
-        self._plan()
+            self._plan()
+        elif batch.close_at >= 0:  # _plan, in line: the batch's content is known already
+            arrivals = self._arrivals
+            self._next = arrivals.time_bound(batch.close_at - 1 if batch.fills_exactly else batch.close_at)
+            self._exact = arrivals.exact
+        else:
+            self._plan()
         return True
 
     def _resume(self, now: float) -> bool:

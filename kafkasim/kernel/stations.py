@@ -126,9 +126,11 @@ class PoolStation:
 class Job:
     """What a :class:`WorkerPool` works on; requests derive from it.
 
-    Defaults stand in the class; a job that is made in large numbers sets its own.
+    ``received_at`` is when it came to whoever hands it to the pool, ``arrived_at`` when it is in the pool's
+    queue, ``started_at`` when a worker begins.  The pool sets the last two.
     """
 
+    received_at: float = 0.0
     arrived_at: float = 0.0
     started_at: float = 0.0
     pool_generation: int = 0
@@ -143,7 +145,11 @@ class WorkerPool:
     a negative answer -x says that the effect has to wait x seconds more (a lock is held), minus
     infinity that it has to wait until somebody calls :meth:`resume`.
     ``wake_up_s`` is added when a job meets an idle worker (a thread that waits must be
-    woken; one that finds work in the queue need not be).
+    woken; one that finds work in the queue need not be).  ``ahead``: a start that is certain is
+    worked out before it comes, which is exact as long as ``begin`` queues nowhere else; else that
+    is done only where nearly all workers have been idle for long (an approximation).
+
+    ``begun`` jobs have been started, ``before_s`` after they were received (sum); ``served`` are done.
     """
 
     def __init__(
@@ -154,6 +160,7 @@ class WorkerPool:
         finish: Callable[[Any], float],
         wake_up_s: float = 0.0,
         name: str = "",
+        ahead: bool = True,
     ) -> None:
         if workers < 1:
             raise ValueError("a pool needs at least one worker")
@@ -164,9 +171,12 @@ class WorkerPool:
         self.busy_s: float = 0.0
         self.waiting_s: float = 0.0
         self.served: int = 0
+        self.begun: int = 0
+        self.before_s: float = 0.0
         self._scheduler = scheduler
         self._begin = begin
         self._finish = finish
+        self._ahead: bool = ahead
         self._on_completion: Callable[[Job], None] = self._complete  # a bound method is made once, not for every job
         self._queue: deque[Job] = deque()
         self._occupied: int = 0
@@ -188,15 +198,20 @@ class WorkerPool:
         spent on its arrival; otherwise its arrival is an event of its own.
         """
         scheduler = self._scheduler
-        job.arrived_at = at
+        now = scheduler.now
         job.pool_generation = self.generation
-        if at > scheduler.now:
+        if at > now:
             if self._occupied + self._expected + 2 > self.workers:
-                self._expected += 1
-                scheduler.call_at(at, self._arrive, job)
-                return
+                if self._ahead:
+                    self._reclaim(now)  # workers count as occupied until somebody needs to know
+                if self._occupied + self._expected + 2 > self.workers:
+                    self._expected += 1
+                    scheduler.call_at(at, self._arrive, job)
+                    return
             # _start, in line: nearly every request begins here.
             self._occupied += 1
+            self.begun += 1
+            self.before_s += at - job.received_at
             job.started_at = at
             begin = self._begin
             service_s = begin(job) + self.wake_up_s
@@ -206,8 +221,9 @@ class WorkerPool:
                     at = self._resumes_at
             scheduler.call_at(at + service_s, self._on_completion, job)
             return
+        job.arrived_at = at
         if self._occupied >= self.workers:
-            self._reclaim(scheduler.now)
+            self._reclaim(now)
         if self._occupied < self.workers and not self._queue:
             self._start(job, at, self.wake_up_s)
             return
@@ -267,6 +283,8 @@ class WorkerPool:
 
     def _start(self, job: Job, at: float, wake_up_s: float) -> None:
         self._occupied += 1
+        self.begun += 1
+        self.before_s += at - job.received_at
         job.started_at = at
         self.waiting_s += at - job.arrived_at
         begin = self._begin
@@ -281,18 +299,17 @@ class WorkerPool:
         if job.pool_generation != self.generation:
             self._count_cut(job)
             return
-        scheduler = self._scheduler
-        now = scheduler.now
         if self._paused_s > 0.0 and job.pool_paused_s < self._paused_s:
             left_s = self._paused_s - job.pool_paused_s
             job.pool_paused_s = self._paused_s
-            scheduler.call_at(now + left_s, self._on_completion, job)
+            self._scheduler.call_at(self._scheduler.now + left_s, self._on_completion, job)
             return
         finish = self._finish
         extra_s = finish(job)
+        now = self._scheduler.now
         if extra_s < 0.0:
             if extra_s != -inf:
-                scheduler.call_at(now - extra_s, self._on_completion, job)
+                self._scheduler.call_at(now - extra_s, self._on_completion, job)
             return
         if job.pool_generation != self.generation:
             self._count_cut(job)
@@ -305,7 +322,7 @@ class WorkerPool:
             if self._queue:
                 self._start(self._queue.popleft(), now, 0.0)
         elif self._queue:
-            scheduler.call_at(end, self._release, self.generation)
+            self._scheduler.call_at(end, self._release, self.generation)
         else:
             heappush(self._lingering, end)
 

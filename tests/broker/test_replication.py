@@ -330,10 +330,10 @@ def test_who_left_the_isr_is_caught_up_only_by_a_later_fetch():
         state = partition.follower(broker_id)
         state.session = FetchSession(broker_id)
         state.session.last_fetch_at = 5.0
-        partition.note_fetch(state, 0, 5.0)
+        state.note_fetch(0, partition.log.log_end_offset, 5.0)
     partition.become_leader(1, 1, (3, 1, 2), (3, 2), 6.0)
     partition.note_append(0)
     partition.log.log_end_offset = 1
-    partition.note_fetch(partition.follower(2), 1, 7.0)
+    partition.follower(2).note_fetch(1, partition.log.log_end_offset, 7.0)
     assert partition.follower(1).last_caught_up < 0.0
     assert partition.advance(7.0, 30.0, None) and partition.high_watermark == 1
