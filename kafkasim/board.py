@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.topics import Topics
 
@@ -31,6 +33,8 @@ class Board:
         # Offsets on which replicas differed, of what has been folded away since.
         self.diverged: dict[int, int] = {}
         self.written: dict[int, None] = {}
+        self.listener: Callable[[int], None] | None = None
+        """Told of each partition that was looked at again."""
         self._not_whole: list[bool] = [False] * count
         self._under_replicated: list[bool] = [False] * count
 
@@ -88,4 +92,6 @@ class Board:
         if short != self._under_replicated[index]:
             self._under_replicated[index] = short
             self.under_replicated += 1 if short else -1
+        if self.listener is not None:
+            self.listener(index)
         return leader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafkasim.broker.partition import Partition
-from kafkasim.divergence import differing
+from kafkasim.divergence import covered, differing
 from kafkasim.protocol import TopicPartition
 from kafkasim.waiting import time_at
 
@@ -157,11 +157,12 @@ class Books:
 
 
 def _diverged(replicas: list[Partition]) -> int:
-    total = 0
+    """Offsets below two log ends at which the two logs hold different batches, each counted once."""
+    spans: list[tuple[int, int]] = []
     for i, one in enumerate(replicas):
         for other in replicas[i + 1 :]:
             logs = (one.log, other.log)
             start = max(max(log.log_start_offset, log.trimmed_offset, log.cleaned_offset) for log in logs)
             mine, others = ([batch for batch in log.batches if batch.base_offset >= start] for log in logs)
-            total += differing(mine, others)
-    return total
+            spans += differing(mine, others)
+    return covered(spans)

@@ -8,14 +8,16 @@ from functools import partial
 from kafkasim.broker.broker import Broker
 from kafkasim.clients.network_client import NetworkClient
 from kafkasim.cluster import Cluster, Group
+from kafkasim.mbeans import add_mbeans
 from kafkasim.protocol import TopicPartition
 
 MOST_SERIES = 5000
 """In a larger cluster only the partitions that clients use have series of their own."""
 
 
-def add_gauges(cluster: Cluster) -> None:
-    """Register every time series that is not traffic."""
+def add_gauges(cluster: Cluster, asked: tuple[str, ...] = ()) -> None:
+    """Register every time series that is not traffic; ``asked``: metrics that expectations need."""
+    add_mbeans(cluster, asked)
     series = cluster.series
     board = cluster.board
     used = {**dict.fromkeys(p.topic for p in cluster.scenario.producers)}
@@ -45,7 +47,6 @@ def add_gauges(cluster: Cluster) -> None:
 def add_limits(cluster: Cluster) -> None:
     """Series of what only some scenarios have: quotas, throttles, racks."""
     series = cluster.series
-    series.rate("UncleanLeaderElectionsPerSec", partial(_unclean_elections, cluster))
     if any(host.rack is not None for host in cluster.client_hosts(None)):
         series.rate("cross_rack_bytes_out_per_s", partial(_cross_rack_bytes, cluster))
 
@@ -84,10 +85,6 @@ class ThrottleTimes:
         for network in self._networks:
             network.longest_throttle_ms = 0
         return float(longest)
-
-
-def _unclean_elections(cluster: Cluster) -> float:
-    return float(sum(broker.unclean_elections() for broker in cluster.brokers.values()))
 
 
 def _cross_rack_bytes(cluster: Cluster) -> float:

@@ -294,8 +294,10 @@ class DelayedFetches:
                     if not partition.internal:
                         replicas.monitor.read_out(replicas.broker_id, partition, fetch.bytes)
             per_byte_s = replicas.costs.consumer_fetch_per_byte_s
+            replicas.bytes_out += size
         else:
             per_byte_s = replicas.costs.fetch_per_byte_s
+            replicas.replication_bytes_out += size
         ready_at = replicas.ready_at + per_byte_s * size
         replicas.ready_at = ready_at
         if session.watermark_dirty:

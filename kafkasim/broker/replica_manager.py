@@ -85,6 +85,7 @@ class ReplicaManager:
         self.lag_time_max_s: float = lag_time_max_s
         self.joins_need_live_broker: bool = joins_need_live_broker
         self.disk = disk  # where a rolled segment's snapshot is synced (up to 3.6), else None
+        self.produce_requests: int = 0
         self.fetch_requests: int = 0
         self.locks = locks
         self._completes_inside: bool = completes_inside
@@ -138,6 +139,7 @@ class ReplicaManager:
             synced_s = self._sync_snapshots(self.disk, data, now)
             if synced_s > 0.0:
                 return -synced_s
+        self.produce_requests += 1
         replicas.ready_at = now
         partitions = self.partitions
         items = data.partitions
@@ -280,6 +282,7 @@ class ReplicaManager:
         self._store(partition, batch, now)
         item.base_offset = batch.base_offset
         item.required_offset = log.log_end_offset
+        self.shared.bytes_in += batch.size_bytes
         return True
 
     def _store(self, partition: Partition, batch: RecordBatch, now: float) -> None:

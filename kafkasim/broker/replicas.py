@@ -57,6 +57,9 @@ class Replicas:
         self.live: frozenset[int] | None = None
         self.server: SocketServer | None = None
         self.ready_at: float = 0.0
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0
+        self.replication_bytes_out: int = 0
         self.locks: IsrLocks | None = None
         self.clock: Clock = Clock()
         self.throttle: RequestThrottle | None = None

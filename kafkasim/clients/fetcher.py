@@ -331,6 +331,7 @@ class Fetcher:
     ) -> None:
         """An error of one partition: it is fetched again at once, without back-off."""
         self.stirred = True
+        self._positions.refused(error)
         preferred = self._preferring.get(state.index)
         if error != UNKNOWN_LEADER_EPOCH and preferred is not None:
             self._prefer_no_more(preferred)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafkasim.scenario.conditions import ConditionSpec
 from kafkasim.scenario.costs import CostsSpec
 from kafkasim.scenario.places import LinkFaultSpec
 from kafkasim.scenario.targets import TargetSpec
@@ -243,6 +244,7 @@ class EventSpec:
     """Something that happens at a time: a fault, or an order to the cluster."""
 
     at_s: float
+    """When it begins; with ``when``: 0."""
     verb: str
     """The schema's name of it, such as ``crash``."""
     target: TargetSpec | None = None
@@ -255,6 +257,9 @@ class EventSpec:
     order: TopicOrderSpec | None = None
     rate_bytes_per_s: float = 0.0
     """Of an interface that is capped."""
+    when: ConditionSpec | None = None
+    """It begins ``after_s`` after the first time that this happens; None: at ``at_s``."""
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
