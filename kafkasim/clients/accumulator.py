@@ -22,6 +22,7 @@ from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.producer_batch import NO_SEQUENCE, PartitionQueue, ProducerBatch, position_of
+from kafkasim.clients.queue_expiry import due_ms, next_due_ms
 from kafkasim.clients.settings import UNLIMITED, Backoff
 from kafkasim.protocol import TopicPartition
 
@@ -358,6 +359,9 @@ class RecordAccumulator:
 
     def expires_in_ms(self, now_ms: int) -> int:
         """When (ms from now) the next batch reaches its delivery timeout."""
+        if self.settings.queue_expiry_ms > 0:
+            self.expires_ms = next_due_ms(self.active, self.settings)
+            return self.expires_ms - now_ms
         timeout_ms = self.settings.delivery_timeout_ms
         first_ms = UNLIMITED
         oldest_ms = UNLIMITED
@@ -377,23 +381,39 @@ class RecordAccumulator:
 
     def expired(self, now: float, now_ms: int) -> list[ProducerBatch]:
         """Take out the batches that have reached their delivery timeout: queued ones, then those in flight."""
+        if self.settings.queue_expiry_ms > 0:
+            return self._expired_in_queue(now, now_ms)
         latest_ms = now_ms - self.settings.delivery_timeout_ms
         expired: list[ProducerBatch] = []
         for queue in self.active.copy():
             batches = queue.batches
             while batches and batches[0].created_ms <= latest_ms:
-                batch = batches.popleft()
-                if batch.open:
-                    assert self._reader is not None
-                    self._reader.settle(batch, now)
-                    self._close(queue, batch, now)
-                expired.append(batch)
+                expired.append(self._take_expired(queue, now))
             if not batches:
                 self._deactivate(queue)
         for queue in self.in_flight_queues():
             while queue.in_flight and queue.in_flight[0].created_ms <= latest_ms:
                 expired.append(queue.in_flight.pop(0))
         return expired
+
+    def _expired_in_queue(self, now: float, now_ms: int) -> list[ProducerBatch]:
+        """The same before there was a delivery timeout (2.1)."""
+        expired: list[ProducerBatch] = []
+        for queue in self.active.copy():
+            batches = queue.batches
+            while batches and not queue.muted and due_ms(batches[0], len(batches) == 1, self.settings) <= now_ms:
+                expired.append(self._take_expired(queue, now))
+            if not batches:
+                self._deactivate(queue)
+        return expired
+
+    def _take_expired(self, queue: PartitionQueue, now: float) -> ProducerBatch:
+        batch = queue.batches.popleft()
+        if batch.open:
+            assert self._reader is not None
+            self._reader.settle(batch, now)
+            self._close(queue, batch, now)
+        return batch
 
     def in_flight_queues(self) -> list[PartitionQueue]:
         """Partitions with batches in flight, in the order of Kafka's hash map."""

@@ -58,6 +58,7 @@ class ConsumerSettings:
             int(config.get("max.partition.fetch.bytes", 1048576)),
             self.request_timeout_s,
             number >= (3, 1, 0),
+            number >= (1, 1, 0),
         )
         default: list[str] = ["range", "cooperative-sticky"] if number >= (3, 0, 0) else ["range"]
         self.strategies = _strategies(config.get("partition.assignment.strategy", default))

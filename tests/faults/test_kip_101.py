@@ -63,9 +63,7 @@ def diverging(version: str, seed: int, unclean: bool = True, min_isr: int = 1):
         f"cluster.brokers.config.unclean.leader.election.enable={str(unclean).lower()}",
         f"cluster.brokers.config.min.insync.replicas={min_isr}",
     )
-    return run(
-        *POWER, duration=160, seed=seed, controller=1, factor=2, assignment=PAIRS, sets=sets, expect=(DIVERGED,)
-    )
+    return run(*POWER, duration=160, seed=seed, controller=1, factor=2, assignment=PAIRS, sets=sets, expect=(DIVERGED,))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
