@@ -98,7 +98,7 @@ def test_without_zookeeper_a_shrink_stops_the_broker_up_to_2_6(version):
 
 @pytest.mark.parametrize("version", ["0.10.2", "2.0"])
 def test_before_2_1_it_is_an_idle_partition_that_is_locked_first(version):
-    """A silent follower leaves idle partitions too, those of the group topic: replication stands still, acks=1 does not."""
+    """A silent follower leaves idle partitions too: those of the group topic stop replication, not acks=1."""
     still = quorum_lost(version)
     assert not still.outages("produce")
     outage = max(still.outages("consume", 0), key=lambda row: row["duration_s"])

@@ -37,7 +37,8 @@ from tests.clients.plain_cluster import PlainCluster
 from tests.controller.controller_world import World
 
 LINES = [
-    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3.7", "3.8", "3.9",
+    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3.7", "3.8",
+    "3.9",
 ]  # fmt: skip
 
 TEXT = """
