@@ -14,7 +14,7 @@ from kafkasim.board import Board
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
-from kafkasim.divergence import differing
+from kafkasim.divergence import differing, holds, only_on
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
@@ -184,7 +184,7 @@ class BrokerCollector(BrokerMonitor):
 
     def _settle_powerless(self, leader: Partition, now: float) -> None:
         for removed, cause in self._powerless.pop(leader.tp.index):
-            missing = [batch for batch in removed if not _holds(leader, batch)]
+            missing = [batch for batch in removed if not holds(leader, batch)]
             self._note_losses(f"broker {leader.broker_id}", leader.tp, missing, cause, now)
 
     def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
@@ -279,28 +279,9 @@ class BrokerCollector(BrokerMonitor):
         self._led[index] = leader
         if before is not None and not partition.internal:
             # What only the former leader had is gone with its leadership, whenever it will be cut off its log.
-            beyond = _only_on(before, leader)
+            beyond = only_on(before, leader)
             if beyond:
                 self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
-
-
-def _holds(replica: Partition, batch: RecordBatch) -> bool:
-    log = replica.log
-    if batch.base_offset >= log.log_end_offset:
-        return False
-    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)].agrees(batch)
-
-
-def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:
-    """The last batches of a former leader's log that the new leader's log does not hold."""
-    mine = {batch.base_offset: batch for batch in leader.log.batches[-4096:]}
-    only: list[RecordBatch] = []
-    for batch in reversed(before.log.batches):
-        if mine.get(batch.base_offset) is batch or batch.base_offset < leader.log.trimmed_offset:
-            break
-        only.append(batch)
-    only.reverse()
-    return only
 
 
 def _lost(account: StreamAccount, batch: RecordBatch, leader: Partition | None) -> int:

@@ -1,7 +1,8 @@
-"""How far two replicas' logs differ: the offsets that both have, with other records."""
+"""How far two replicas' logs differ: which batches only one of them has, on how many offsets they disagree."""
 
 from __future__ import annotations
 
+from kafkasim.broker.partition import Partition
 from kafkasim.protocol import RecordBatch
 
 
@@ -17,3 +18,23 @@ def differing(mine: list[RecordBatch], others: list[RecordBatch]) -> int:
         i += ends[0] <= ends[1]
         j += ends[1] <= ends[0]
     return total
+
+
+def holds(replica: Partition, batch: RecordBatch) -> bool:
+    """Whether a replica's log has the records of ``batch`` at its offsets."""
+    log = replica.log
+    if batch.base_offset >= log.log_end_offset:
+        return False
+    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)].agrees(batch)
+
+
+def only_on(before: Partition, leader: Partition) -> list[RecordBatch]:
+    """The last batches of a former leader's log that the new leader's log does not hold."""
+    mine = {batch.base_offset: batch for batch in leader.log.batches[-4096:]}
+    only: list[RecordBatch] = []
+    for batch in reversed(before.log.batches):
+        if mine.get(batch.base_offset) is batch or batch.base_offset < leader.log.trimmed_offset:
+            break
+        only.append(batch)
+    only.reverse()
+    return only

@@ -25,6 +25,7 @@ FLOORS = [
     ["controller"],
     ["broker"],
     ["board"],
+    ["divergence"],
     ["collectors"],
     ["waiting", "placing", "applications"],
     ["books"],
@@ -48,15 +49,14 @@ TYPES_ONLY = {
 
 LINES = 400
 LONG = {
-    "broker/broker.py": 490,
-    "broker/fetcher.py": 415,
-    "clients/accumulator.py": 410,
+    "broker/broker.py": 495,
+    "clients/accumulator.py": 415,
     "clients/consumer.py": 420,
     "clients/membership.py": 415,
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 540,
-    "controller/controller.py": 450,
+    "controller/controller.py": 455,
     "metrics/latency.py": 470,
     "metrics/ledger.py": 540,
     "results.py": 440,

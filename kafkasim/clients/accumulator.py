@@ -22,7 +22,7 @@ from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.producer_batch import NO_SEQUENCE, PartitionQueue, ProducerBatch, position_of
-from kafkasim.clients.queue_expiry import due_ms, next_due_ms
+from kafkasim.clients.queue_expiry import is_due, next_due_ms
 from kafkasim.clients.settings import UNLIMITED, Backoff
 from kafkasim.protocol import TopicPartition
 
@@ -381,39 +381,26 @@ class RecordAccumulator:
 
     def expired(self, now: float, now_ms: int) -> list[ProducerBatch]:
         """Take out the batches that have reached their delivery timeout: queued ones, then those in flight."""
-        if self.settings.queue_expiry_ms > 0:
-            return self._expired_in_queue(now, now_ms)
+        old = self.settings.queue_expiry_ms > 0
         latest_ms = now_ms - self.settings.delivery_timeout_ms
         expired: list[ProducerBatch] = []
         for queue in self.active.copy():
             batches = queue.batches
-            while batches and batches[0].created_ms <= latest_ms:
-                expired.append(self._take_expired(queue, now))
+            while batches and (is_due(queue, self.settings, now_ms) if old else batches[0].created_ms <= latest_ms):
+                batch = batches.popleft()
+                if batch.open:
+                    assert self._reader is not None
+                    self._reader.settle(batch, now)
+                    self._close(queue, batch, now)
+                expired.append(batch)
             if not batches:
                 self._deactivate(queue)
+        if old:
+            return expired
         for queue in self.in_flight_queues():
             while queue.in_flight and queue.in_flight[0].created_ms <= latest_ms:
                 expired.append(queue.in_flight.pop(0))
         return expired
-
-    def _expired_in_queue(self, now: float, now_ms: int) -> list[ProducerBatch]:
-        """The same before there was a delivery timeout (2.1)."""
-        expired: list[ProducerBatch] = []
-        for queue in self.active.copy():
-            batches = queue.batches
-            while batches and not queue.muted and due_ms(batches[0], len(batches) == 1, self.settings) <= now_ms:
-                expired.append(self._take_expired(queue, now))
-            if not batches:
-                self._deactivate(queue)
-        return expired
-
-    def _take_expired(self, queue: PartitionQueue, now: float) -> ProducerBatch:
-        batch = queue.batches.popleft()
-        if batch.open:
-            assert self._reader is not None
-            self._reader.settle(batch, now)
-            self._close(queue, batch, now)
-        return batch
 
     def in_flight_queues(self) -> list[PartitionQueue]:
         """Partitions with batches in flight, in the order of Kafka's hash map."""

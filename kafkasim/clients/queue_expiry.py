@@ -27,6 +27,12 @@ def due_ms(batch: ProducerBatch, is_last: bool, settings: AccumulatorSettings) -
     return since + settings.queue_expiry_ms + 1
 
 
+def is_due(queue: PartitionQueue, settings: AccumulatorSettings, now_ms: int) -> bool:
+    """Whether the first batch of ``queue`` expires now."""
+    batches = queue.batches
+    return not queue.muted and due_ms(batches[0], len(batches) == 1, settings) <= now_ms
+
+
 def next_due_ms(queues: list[PartitionQueue], settings: AccumulatorSettings) -> int:
     """When the first batch that is looked at expires."""
     first = UNLIMITED
