@@ -56,12 +56,16 @@ DIVERGED = "diverged of orders == 0"
 
 
 def diverging(version: str, seed: int, unclean: bool = True, min_isr: int = 1):
-    """Two replicas lose power, the one with less returns first and leads; the controller was with the other one."""
+    """Two replicas lose power, the one with less returns first and leads; the controller was with the other one.
+
+    Several clients, since one alone may wait for a connection to the dead machine (127 s before 2.7).
+    """
     sets = (
         f'cluster.version="{version}"',
         *SETS,
         f"cluster.brokers.config.unclean.leader.election.enable={str(unclean).lower()}",
         f"cluster.brokers.config.min.insync.replicas={min_isr}",
+        "producers.shop.instances=6",
     )
     return run(*POWER, duration=160, seed=seed, controller=1, factor=2, assignment=PAIRS, sets=sets, expect=(DIVERGED,))
 
