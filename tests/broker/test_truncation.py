@@ -6,8 +6,7 @@ import pytest
 
 from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.fetcher_settings import FetcherSettings
-from kafkasim.broker.sessions import FetchSessionCache
-from kafkasim.protocol import FETCH, LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH, RecordBatch
+from kafkasim.protocol import LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH, RecordBatch
 from tests.broker.replication_world import World
 
 
@@ -44,6 +43,7 @@ class Era:
         write(self.follower.log, *mine, shared=shared, other=self.leader.log)
         self.world.nodes[1].lead(self.tp, max(theirs), (1, 2))
         self.asked = []
+        self.note = lambda: None
         self.answers_epochs = settings.pop("answers_epochs", True)
         self.world.nodes[1].listener.service = lambda request: 1e-5
         self.world.nodes[1].listener.handle = self.handle
@@ -52,6 +52,7 @@ class Era:
             setattr(self.settings, name, value)
 
     def handle(self, request):
+        self.note()
         item = request.body[0]
         self.asked.append((request.api, getattr(item, "leader_epoch", None), item.current_leader_epoch))
         if request.api == LIST_OFFSETS:
@@ -95,13 +96,12 @@ def test_a_tail_that_the_leader_does_not_have_is_cut(settings):
 
 def test_what_is_asked_is_one_request_before_the_first_fetch():
     era = Era((0, 0, 0), (0, 1, 1, 1), **ASKS)
-    seen = []
-    replicas = era.world.nodes[1].replicas
-    handle = replicas.handle_fetch
-    replicas.handle_fetch = lambda request, data: seen.append(len(era.asked)) or handle(request, data)
+    before = era.world.nodes[1].replicas.fetch_requests
+    fetched = []
+    era.note = lambda: fetched.append(era.world.nodes[1].replicas.fetch_requests - before)
     era.run()
     assert era.asked == [(OFFSET_FOR_LEADER_EPOCH, 0, 1)]
-    assert seen[0] == 1
+    assert fetched == [0]
 
 
 # The follower has an epoch that the leader has never had, and the other way round: two changes in quick succession.
@@ -223,21 +223,3 @@ def test_before_2_3_such_a_batch_ends_the_thread(fails_partitions):
     fetcher = era.world.nodes[2].fetchers[1]
     assert fetcher.dead is not fails_partitions
     assert len(era.world.nodes[2].notes.failures) == 1
-
-
-def test_fetches_name_everything_without_sessions():
-    """Before 1.1 (no slots) each fetch asks for every partition."""
-    sizes = {}
-    for slots in (0, 1000):
-        world = World(brokers=2, partitions=10)
-        for node in world.nodes.values():
-            node.replicas._replicas.session_cache = FetchSessionCache(slots)
-        seen = []
-        handle = world.nodes[1].server.receive
-        world.nodes[1].server.receive = lambda request, seen=seen, handle=handle: (
-            seen.append(request.size_bytes) if request.api == FETCH else None,
-            handle(request),
-        )
-        world.env.run(until=3.0)
-        sizes[slots] = seen[-1]
-    assert sizes[0] > sizes[1000] + 4 * 33
