@@ -358,10 +358,12 @@ class FetchRequestData:
     last request (an incremental fetch names only those), ``forgotten``, if there are any, leave the
     session; ``session`` are all of it.  The server answers in ``answered``: the partitions with data, an
     error or a new high watermark, ``answered_bytes`` of data.  ``sessionless``: the server has no slot
-    for a session, so the next request names everything.  ``rack`` is where a consumer says that it stands.
+    for a session, so the next request names everything; so it does where the fetcher does not know sessions
+    (``wants_session``: 1.1 and later).  ``rack`` is where a consumer says that it stands.
     """
 
     sessionless: bool = False
+    wants_session: bool = True
     rack: str = ""
 
     def __init__(

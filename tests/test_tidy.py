@@ -24,7 +24,7 @@ FLOORS = [
     ["clients"],
     ["controller"],
     ["broker"],
-    ["board", "losses", "record_history"],
+    ["board", "losses", "record_history", "divergence"],
     ["collectors"],
     ["waiting", "placing", "applications", "machines"],
     ["books"],
@@ -49,15 +49,15 @@ TYPES_ONLY = {
 
 LINES = 400
 LONG = {
-    "broker/broker.py": 525,
-    "broker/fetcher.py": 450,
-    "clients/accumulator.py": 410,
+    "broker/broker.py": 540,
+    "broker/replica_manager.py": 500,
+    "clients/accumulator.py": 415,
     "clients/consumer.py": 420,
     "clients/membership.py": 415,
     "clients/network_client.py": 430,
     "clients/sender.py": 440,
     "collectors.py": 575,
-    "controller/controller.py": 450,
+    "controller/controller.py": 455,
     "metrics/latency.py": 470,
     "metrics/ledger.py": 550,
     "results.py": 440,

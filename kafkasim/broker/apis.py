@@ -158,7 +158,7 @@ class Apis:
                 item.offset = partition.log.log_end_offset
             elif item.timestamp == EARLIEST:
                 item.offset = partition.log.log_start_offset
-            elif partition.high_watermark < partition.epoch_start_offset:
+            elif partition.high_watermark < partition.epoch_start_offset and self.broker.release.withholds_offsets:
                 item.error = OFFSET_NOT_AVAILABLE
             else:
                 item.offset = partition.high_watermark

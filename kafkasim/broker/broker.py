@@ -256,7 +256,7 @@ class Broker:
             self._streams,
             self._store,
             offsets,
-            GroupSettings(self.config),
+            GroupSettings({"group.initial.rebalance.delay.ms": 0, **self.config}),  # 0.11 and later know that
             self.version,
             self.clock,
         )

@@ -70,6 +70,9 @@ class DelayedFetches:
 
     def _keep(self, session: FetchSession, data: FetchRequestData) -> None:
         """A full fetch is answered: does its session get a slot?  Else the next request is full again."""
+        if not data.wants_session:
+            data.sessionless = True
+            return
         evicted = self._replicas.session_cache.admit(session, self._replicas.scheduler.now)
         data.sessionless = not session.cached
         if evicted is not None:

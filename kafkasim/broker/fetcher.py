@@ -16,11 +16,10 @@ from typing import Final
 
 from kafkasim.broker.fetcher_settings import FetcherSettings
 from kafkasim.broker.followed import FetcherListener, FollowedPartition
-from kafkasim.broker.follower_throttle import FollowerThrottle
 from kafkasim.broker.partition import FOLLOWER, Partition
-from kafkasim.broker.truncation import Truncations
+from kafkasim.broker.partition_states import PartitionStates
 from kafkasim.clients.java_hash import string_hash
-from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
+from kafkasim.connection import OPEN, Connection, Directory
 from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
@@ -46,7 +45,7 @@ def fetcher_number(topic: str, partition: int, threads: int) -> int:
     return ((31 * string_hash(topic) + partition) & 0x7FFFFFFF) % threads
 
 
-class ReplicaFetcher(ConnectionOwner):
+class ReplicaFetcher(PartitionStates):
     """The fetcher thread of one broker for one source broker."""
 
     def __init__(
@@ -62,36 +61,24 @@ class ReplicaFetcher(ConnectionOwner):
         life: Life | None = None,
         number: int = 0,
     ) -> None:
+        name = f"{broker_id}/{source_id}" if number == 0 else f"{broker_id}/{source_id}/{number}"
+        super().__init__(name, scheduler, host, settings, listener)
         self.broker_id: int = broker_id
         self.source_id: int = source_id
-        self.name: str = f"{broker_id}/{source_id}" if number == 0 else f"{broker_id}/{source_id}/{number}"
-        self.host = host
-        self.settings = settings
-        self.listener = listener
-        self.followed: dict[int, FollowedPartition] = {}
         self.requests: int = 0
         self.busy_s: float = 0.0
         self.alive: bool = True
-        self.dead: bool = False
-        self.throttle: FollowerThrottle | None = None
-        self._scheduler = scheduler
         self._network = network
         self._directory = directory
         self._life = Life(scheduler) if life is None else life
         self._connection: Connection | None = None
-        self._session: dict[int, FetchPartition] = {}
         self._data: FetchRequestData | None = None
-        self._changed: list[FetchPartition] = []
-        self._forgotten: list[FetchPartition] = []
-        self._fresh: list[FollowedPartition] = []
-        self._delayed: list[FollowedPartition] = []
         self._running: bool = False
         self._sent_at: float = 0.0
         self._sessionless: bool = False
         self._sleep_generation: int = 0
         self._generation: int = 0
         self._asking: bool = False
-        self._truncations = Truncations(scheduler, host, settings, listener)
         self._on_processed: Callable[[Request], None] = self._process  # a bound method is made once
 
     # ---- what LeaderAndIsr does
@@ -117,18 +104,6 @@ class ReplicaFetcher(ConnectionOwner):
         fetch.cause = partition.epoch_cause
         return fetch
 
-    def remove(self, partition: Partition) -> None:
-        """Follow ``partition`` no more; the running fetch's answer is ignored for it."""
-        followed = self.followed.pop(partition.tp.index, None)
-        if followed is None:
-            return
-        followed.failed = True
-        if self.throttle is not None:
-            self.throttle.held.pop(partition.tp.index, None)
-        if self._session.get(partition.tp.index) is followed.fetch:
-            del self._session[partition.tp.index]
-            self._forgotten.append(followed.fetch)
-
     def shut_down(self) -> None:
         """The thread ends (nothing left to follow, or the process has died)."""
         self.alive = False
@@ -149,16 +124,7 @@ class ReplicaFetcher(ConnectionOwner):
             return
         now = self._scheduler.now
         if self._fresh:
-            # Up to 0.10.2 the log was cut when the role was applied.
-            asks = self.settings.keeps_epochs and not self.settings.truncates_on_fetch
-            for followed in self._fresh:
-                if followed.failed:
-                    continue
-                if asks:
-                    self._truncations.begin(followed)
-                else:
-                    self._enter(followed)
-            self._fresh.clear()
+            self._begin_fresh()
         if self._delayed:
             self._end_delays(now)
         if self._truncations.pending:
@@ -190,26 +156,6 @@ class ReplicaFetcher(ConnectionOwner):
         if sleep_generation == self._sleep_generation and self.followed:
             self._running = True
             self._work(self._generation)
-
-    def _end_delays(self, now: float) -> None:
-        still: list[FollowedPartition] = []
-        for followed in self._delayed:
-            if followed.failed:
-                continue
-            if followed.delayed_until <= now:
-                followed.delayed = False
-                if followed.truncating:
-                    self._truncations.begin(followed)
-                else:
-                    self._enter(followed)
-            else:
-                still.append(followed)
-        self._delayed = still
-
-    def _enter(self, followed: FollowedPartition) -> None:
-        """From now on the partition is fetched."""
-        self._session[followed.fetch.tp.index] = followed.fetch
-        self._changed.append(followed.fetch)
 
     def _ask(self, connection: Connection) -> None:
         """Ask the leader where its log leaves this one's, before anything else is fetched."""
@@ -247,21 +193,6 @@ class ReplicaFetcher(ConnectionOwner):
             self._scheduler.call_at(truncations.busy_until, self._work, self._generation)
         else:
             self._work(self._generation)
-
-    def _put_off(self, followed: FollowedPartition, error: int, now: float) -> None:
-        """Delay a partition after an error."""
-        if followed.fetch.tp.index in self._session:
-            self._forgotten.append(followed.fetch)
-        self._delay(followed, now)
-        self.listener.backed_off(followed.partition, error, now)
-
-    def _give_up(self, followed: FollowedPartition) -> None:
-        """The partition has failed: it waits for the controller's next word."""
-        followed.failed = True
-        fetch = followed.fetch
-        self.followed.pop(fetch.tp.index, None)
-        if self._session.pop(fetch.tp.index, None) is not None:
-            self._forgotten.append(fetch)
 
     def _connect(self) -> None:
         directory = self._directory
@@ -363,12 +294,6 @@ class ReplicaFetcher(ConnectionOwner):
         if self.alive:
             self._work(self._generation)
 
-    def _delay(self, followed: FollowedPartition, now: float) -> None:
-        followed.delayed = True
-        followed.delayed_until = now + self.settings.backoff_s
-        self._delayed.append(followed)
-        self._session.pop(followed.fetch.tp.index, None)
-
     # ---- answers
 
     @property
@@ -455,6 +380,7 @@ class ReplicaFetcher(ConnectionOwner):
             or not self._session
             or self._truncations.pending
             or self.throttle is not None
+            or self.dead
         ):
             self._work(self._generation)
         else:
@@ -481,28 +407,6 @@ class ReplicaFetcher(ConnectionOwner):
         self._changed.append(fetch)
         batches.clear()
         return at
-
-    def _fit(self, partition: Partition, fetch: FetchPartition) -> bool:
-        """Logs that differ: the leader's batch begins before this log's end.
-
-        Before batches (0.11) a log is read by the record: what is missing of the batch is appended.  Later a batch
-        that begins earlier does not fit; the partition fails (2.3 on), or the thread ends with all its partitions.
-        """
-        batch = fetch.batches[0]
-        end = partition.log.log_end_offset
-        if not self.settings.keeps_epochs and batch.base_offset < end < batch.base_offset + batch.count:
-            fetch.batches[0] = batch.tail(end - batch.base_offset)
-            return True
-        fetch.batches.clear()
-        now = self._scheduler.now
-        followed = self.followed[fetch.tp.index]
-        if self.settings.fails_partitions:
-            self._give_up(followed)
-            self.listener.failed(partition, f"a batch at {batch.base_offset} does not fit its end {end}", now)
-        else:
-            self.dead = True
-            self.listener.failed(partition, f"a batch at {batch.base_offset} ends the thread {self.name}", now)
-        return False
 
     def _process_refusal(self, followed: FollowedPartition, at: float) -> float:
         """Cut the log or delay the partition; returns when the thread is done with it (s)."""

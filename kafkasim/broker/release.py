@@ -33,6 +33,8 @@ class BrokerRelease:
         """A follower joins the ISR only with an offset of the leader's own epoch."""
         self.knows_broker_epochs: bool = version >= (2, 2)
         """Requests of the controller carry the epoch of the broker that they are for (KIP-380)."""
+        self.withholds_offsets: bool = version >= (2, 2)
+        """A new leader does not tell the latest offset before its high watermark is in its own epoch (KIP-207)."""
         self.fails_partitions: bool = version >= (2, 3)
         """What does not fit a follower's log fails its partition; before, the fetcher thread ends."""
         self.watermark_wakes_followers: bool = (2, 4) <= version < (2, 6)

@@ -22,6 +22,7 @@ from kafkasim.clients.idempotence import Idempotence
 from kafkasim.clients.java_hash import hash_order
 from kafkasim.clients.metadata import Metadata
 from kafkasim.clients.producer_batch import NO_SEQUENCE, PartitionQueue, ProducerBatch, position_of
+from kafkasim.clients.queue_expiry import is_due, next_due_ms
 from kafkasim.clients.settings import UNLIMITED, Backoff
 from kafkasim.protocol import TopicPartition
 
@@ -360,6 +361,9 @@ class RecordAccumulator:
 
     def expires_in_ms(self, now_ms: int) -> int:
         """When (ms from now) the next batch reaches its delivery timeout."""
+        if self.settings.queue_expiry_ms > 0:
+            self.expires_ms = next_due_ms(self.active, self.settings)
+            return self.expires_ms - now_ms
         timeout_ms = self.settings.delivery_timeout_ms
         first_ms = UNLIMITED
         oldest_ms = UNLIMITED
@@ -379,11 +383,12 @@ class RecordAccumulator:
 
     def expired(self, now: float, now_ms: int) -> list[ProducerBatch]:
         """Take out the batches that have reached their delivery timeout: queued ones, then those in flight."""
+        old = self.settings.queue_expiry_ms > 0
         latest_ms = now_ms - self.settings.delivery_timeout_ms
         expired: list[ProducerBatch] = []
         for queue in self.active.copy():
             batches = queue.batches
-            while batches and batches[0].created_ms <= latest_ms:
+            while batches and (is_due(queue, self.settings, now_ms) if old else batches[0].created_ms <= latest_ms):
                 batch = batches.popleft()
                 if batch.open:
                     assert self._reader is not None
@@ -392,6 +397,8 @@ class RecordAccumulator:
                 expired.append(batch)
             if not batches:
                 self._deactivate(queue)
+        if old:
+            return expired
         for queue in self.in_flight_queues():
             while queue.in_flight and queue.in_flight[0].created_ms <= latest_ms:
                 expired.append(queue.in_flight.pop(0))

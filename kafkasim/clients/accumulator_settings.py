@@ -10,12 +10,13 @@ class AccumulatorSettings:
     """Configs of the accumulator, by their names, in ms and bytes; and two rules of the release.
 
     ``index_by_node``: 3.3+ keeps the start of the drain's round by node.  ``skips_backoff``:
-    3.6.1+ sends a retry at once when a newer leader epoch is known.
+    3.6.1+ sends a retry at once when a newer leader epoch is known.  ``queue_expiry_ms``: up to 2.0
+    batches expire in their queue, after ``request.timeout.ms``, and nothing else does (0: later).
     """
 
     def __init__(
         self, batch_size: int, linger_ms: int, delivery_timeout_ms: int, buffer_memory: int, index_by_node: bool,
-        skips_backoff: bool, availability_timeout_ms: int = 0,
+        skips_backoff: bool, availability_timeout_ms: int = 0, queue_expiry_ms: int = 0, retry_backoff_ms: int = 100,
     ) -> None:  # fmt: skip
         self.batch_size: int = max(batch_size, 1)
         self.linger_ms: int = linger_ms
@@ -24,6 +25,8 @@ class AccumulatorSettings:
         self.index_by_node: bool = index_by_node
         self.skips_backoff: bool = skips_backoff
         self.availability_timeout_ms: int = availability_timeout_ms
+        self.queue_expiry_ms: int = queue_expiry_ms
+        self.retry_backoff_ms: int = retry_backoff_ms
 
 
 class NodeLatency:

@@ -133,8 +133,8 @@ class BulkAppender(Appender):
     ) -> None:  # fmt: skip
         super().__init__(clock, accumulator, metadata, topic, max_block_ms, refused)
         self._sizes = sizes
-        self._least_count: int = sizes.fill(0, 61, sizes.limit, 1, 1, _ANY)[0]
-        self._most_count: int = sizes.fill(0, 61, sizes.limit, _ANY, _ANY, _ANY)[0]
+        self._least_count: int = sizes.fill(0, sizes.overhead, sizes.limit, 1, 1, _ANY)[0]
+        self._most_count: int = sizes.fill(0, sizes.overhead, sizes.limit, _ANY, _ANY, _ANY)[0]
 
     def arrivals_of(self, queue: PartitionQueue) -> Arrivals:
         """The stream that feeds ``queue``."""
@@ -150,6 +150,7 @@ class BulkAppender(Appender):
         if not accumulator.pool.allocate(sizes.limit):
             return False
         batch = ProducerBatch(queue, stream, number, intended, base_ms, at_ms, sizes.limit)
+        batch.size = sizes.overhead
         batch.short_until = (base_ms + _SHORT_MS - self._clock.offset_ms) / 1000.0 - _TICK_S  # Clock.time_of
         batch.quick = at == intended and sizes.quick_count > 0
         queue.open = batch
@@ -225,8 +226,9 @@ class BulkAppender(Appender):
 
     def split(self, batch: ProducerBatch, batch_size: int) -> list[ProducerBatch]:
         """Parts of equal records; times in between are interpolated, timestamps taken as within 64 ms."""
-        sizes = ConstantSize(self._sizes.key, self._sizes.value, batch_size)
-        each = max(sizes.fill(0, 61, sizes.limit, _ANY, _ANY, _ANY)[0], 1)
+        sizes = ConstantSize(self._sizes.key, self._sizes.value, batch_size, self._sizes.messages)
+        overhead = sizes.overhead
+        each = max(sizes.fill(0, overhead, sizes.limit, _ANY, _ANY, _ANY)[0], 1)
         parts: list[ProducerBatch] = []
         spacing = (batch.last_time - batch.first_time) / max(batch.count - 1, 1)
         done = 0
@@ -236,7 +238,7 @@ class BulkAppender(Appender):
             part = ProducerBatch(
                 batch.queue, batch.stream, batch.first + done, first_time, batch.base_ms, batch.created_ms, sizes.limit
             )
-            part.count, part.size = sizes.fill(0, 61, _ANY, _ANY, _ANY, count)
+            part.count, part.size = sizes.fill(0, overhead, _ANY, _ANY, _ANY, count)
             part.last_time = batch.first_time + (done + count - 1) * spacing
             parts.append(part)
             done += count

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 BATCH_OVERHEAD: Final = 61
+MESSAGE_OVERHEAD: Final = 34
+"""Of a message before 0.11 (v1): offset, size, checksum, magic, attributes, timestamp, two lengths."""
 RECORD_OVERHEAD_BOUND: Final = 21
 """Kafka's upper bound for a record's length, attributes and two differences."""
 NULL: Final = -1
@@ -57,20 +59,26 @@ class ConstantSize:
     """Records of one key and value size: sizes of batches in closed form.
 
     A batch in which all timestamps lie within 64 ms of the first is the common case;
-    :meth:`fill` walks through the other ones by runs of equal record size.
+    :meth:`fill` walks through the other ones by runs of equal record size.  ``messages``: the format before 0.11,
+    in which a batch is nothing but its messages (v1).
     """
 
-    def __init__(self, key: int, value: int, batch_size: int) -> None:
+    def __init__(self, key: int, value: int, batch_size: int, messages: bool = False) -> None:
         self.key: int = key
         self.value: int = value
-        self.upper_bound: int = upper_bound_bytes(key, value)
+        self.messages: bool = messages
+        self.overhead: int = 0 if messages else BATCH_OVERHEAD
+        message = MESSAGE_OVERHEAD + max(key, 0) + max(value, 0)
+        self.upper_bound: int = message if messages else upper_bound_bytes(key, value)
         self.limit: int = max(batch_size, 1, self.upper_bound)
         """The buffer of a batch and the limit of its content (bytes)."""
         fixed = 2 + field_bytes(key) + field_bytes(value)
         self._sizes: list[int] = [body + varint_bytes(body) for body in range(fixed, fixed + 16)]
+        if messages:
+            self._sizes = [message] * 16
         self._first: int = self._sizes[2]
         self._second: int = self._sizes[3]
-        self.quick_count: int = self.fill(0, BATCH_OVERHEAD, self.limit, 1 << 40, 1 << 40, 1 << 40)[0]
+        self.quick_count: int = self.fill(0, self.overhead, self.limit, 1 << 40, 1 << 40, 1 << 40)[0]
         """Records that fill a batch whose timestamps lie within 64 ms (0: more than the closed form covers)."""
         if self.quick_count > _TWO_BYTES:
             self.quick_count = 0
@@ -82,8 +90,8 @@ class ConstantSize:
     def quick_bytes(self, count: int) -> int:
         """Size of a batch of ``count`` (at most 8192) records within 64 ms."""
         if count <= _ONE_BYTE:
-            return BATCH_OVERHEAD + count * self._first
-        return BATCH_OVERHEAD + _ONE_BYTE * self._first + (count - _ONE_BYTE) * self._second
+            return self.overhead + count * self._first
+        return self.overhead + _ONE_BYTE * self._first + (count - _ONE_BYTE) * self._second
 
     def fill(self, count: int, size: int, limit: int, short: int, medium: int, until: int) -> tuple[int, int]:
         """Go on from ``count`` records and ``size`` bytes while a record fits below ``limit``, up to ``until`` records.

@@ -58,6 +58,7 @@ class ConsumerSettings:
             int(config.get("max.partition.fetch.bytes", 1048576)),
             self.request_timeout_s,
             number >= (3, 1, 0),
+            number >= (1, 1, 0),
             str(config.get("client.rack") or "") if number >= (2, 4, 0) else "",
             self.client.metadata_max_age_ms,
         )

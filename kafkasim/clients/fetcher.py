@@ -75,6 +75,7 @@ class FetchSettings:
         max_partition_bytes: int,
         request_timeout_s: float,
         topic_ids: bool,
+        sessions: bool = True,
         rack: str = "",
         preference_ms: int = 300000,
     ) -> None:
@@ -84,6 +85,7 @@ class FetchSettings:
         self.max_partition_bytes: int = max_partition_bytes
         self.request_timeout_s: float = request_timeout_s
         # Fetch v16 names topics by id (3.1+), v11 by name: bytes a request, a topic, a partition.
+        self.sessions: bool = sessions
         self.base_bytes: int = (52 if topic_ids else 61) + len(rack)
         self.topic_bytes: int = 18 if topic_ids else 12
         self.partition_bytes: int = 33 if topic_ids else 28
@@ -235,6 +237,7 @@ class Fetcher:
             data = session.data = FetchRequestData(
                 CONSUMER, session.partitions, settings.max_wait_s, settings.min_bytes, settings.max_bytes
             )
+            data.wants_session = settings.sessions
             if settings.rack:
                 data.rack = settings.rack
         data.name(named, forgotten if forgotten else None)

@@ -119,7 +119,7 @@ class Load:
         return PacedArrivals(period_s, draws.uniform(0.0, period_s), self.start_s, self.stop_s)
 
     def split(self, streams: Streams, name: str, partitions: int) -> list[Arrivals]:
-        """One stream a partition."""
+        """One stream a partition; without keys they are dealt in turn, from one at random on (before 2.4)."""
         draws = streams.stream(f"producer/{name}/arrivals")
         times = TimeBlocks(self.rate_per_s, draws, self.poisson, self.start_s, self.stop_s)
         source = SplitSource(times, self._placement(streams, name, partitions), partitions)
@@ -131,6 +131,8 @@ class Load:
         if self.placement == ROUND:
             return CyclePlacement(partitions)
         draws = streams.stream(f"producer/{name}/keys")
+        if self.placement == STICKY:
+            return CyclePlacement(partitions, draws.integer(partitions))
         if self.placement == MAP:
             for partition, _ in self.keys:
                 if not 0 <= partition < partitions:

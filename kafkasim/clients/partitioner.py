@@ -3,7 +3,8 @@
 Two kinds: placements that are a property of the load (keys through murmur2, an explicit
 map, a time window, a cycle), and the sticky choice that the producer makes while it
 appends.  Stands for ``Utils.murmur2``, ``BuiltInPartitioner`` (3.3+, adaptive) and
-``StickyPartitionCache`` (2.4 to 3.2).  Left out: RoundRobinPartitioner's double step.
+``StickyPartitionCache`` (2.4 to 3.2).  Before, records without a key went round the partitions.
+Left out: RoundRobinPartitioner's double step; that the round of old leaves out partitions without a leader.
 """
 
 from __future__ import annotations
@@ -112,13 +113,16 @@ class TimeWindowPlacement(Placement):
 
 
 class CyclePlacement(Placement):
-    """Record after record to the next partition."""
+    """Record after record to the next partition, the first one to ``start``."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, start: int = 0) -> None:
         self._partitions = partitions
+        self._start = start
 
     def place(self, times: npt.NDArray[np.float64], first: int) -> npt.NDArray[np.int64]:
-        placed: npt.NDArray[np.int64] = np.arange(first, first + len(times), dtype=np.int64) % self._partitions
+        placed: npt.NDArray[np.int64] = (
+            np.arange(first + self._start, first + self._start + len(times), dtype=np.int64) % self._partitions
+        )
         return placed
 
 

@@ -104,20 +104,23 @@ class ProducerInstance(RefusedRecords):
             streams.stream(f"producer/{name}/retries"),
         )
         max_request_size = int(config.get("max.request.size", 1048576))
+        has_delivery_timeout = release >= (2, 1, 0)
         accumulator_settings = AccumulatorSettings(
             int(config.get("batch.size", 16384)),
             int(config.get("linger.ms", 0)),
-            int(config.get("delivery.timeout.ms", 120000)),
+            int(config.get("delivery.timeout.ms", 120000)) if has_delivery_timeout else settings.request_timeout_ms,
             int(config.get("buffer.memory", 33554432)),
             release >= (3, 3, 0),
             release >= (3, 6, 1),
             int(config.get("partitioner.availability.timeout.ms", 0)) if release >= (3, 3, 0) else 0,
+            0 if has_delivery_timeout else settings.request_timeout_ms,
+            settings.retry_backoff_ms,
         )
         self.accumulator = RecordAccumulator(accumulator_settings, partitions, metadata, retry, self.idempotence)
         sender_settings = SenderSettings(
             acks,
             max_request_size,
-            int(config.get("retries", 2147483647)),
+            int(config.get("retries", 2147483647 if has_delivery_timeout else 0)),
             max_in_flight,
             settings.request_timeout_ms,
             settings.retry_backoff_ms,
@@ -133,21 +136,24 @@ class ProducerInstance(RefusedRecords):
         self._max_block_ms: int = int(config.get("max.block.ms", 60000))
         self._max_request_size: int = max_request_size
         self._adaptive: bool = bool(config.get("partitioner.adaptive.partitioning.enable", True))
+        self._messages: bool = release < (0, 11, 0)  # of the format before record batches
         self._uniform: bool = release >= (3, 3, 0)
+        # Before 2.4 records without a key go round the partitions.
+        self._rotates: bool = release < (2, 4, 0) and load.records is None
         self.load = load
         self.appender: Appender = self._make_appender(load, streams, open_stream)
 
     def _make_appender(self, load: Load, streams: Streams, open_stream: Callable[[int | None], int]) -> Appender:
         accumulator = self.accumulator
         metadata = self.network_client.metadata
-        if load.placement == STICKY:
+        if load.placement == STICKY and not self._rotates:
             numbers = RandomNumbers(streams.stream(f"producer/{self.name}/sticky"))
             self.partitioner = StickyPartitioner(
                 accumulator, metadata, self.topic, numbers, self._uniform, self._adaptive
             )
         if load.records is not None:
             return self._make_list_appender(load, open_stream)
-        sizes = ConstantSize(load.key_size, load.record_size, accumulator.settings.batch_size)
+        sizes = ConstantSize(load.key_size, load.record_size, accumulator.settings.batch_size, self._messages)
         if sizes.upper_bound > self._max_request_size:
             raise ValueError(f"producer {self.name}: its records are larger than max.request.size")
         if sizes.limit > accumulator.settings.buffer_memory:

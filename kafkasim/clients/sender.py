@@ -400,7 +400,10 @@ class Sender:
         elif (
             batch.outcome == UNDECIDED
             and batch.attempts < self._settings.retries
-            and now_ms - batch.created_ms < accumulator.settings.delivery_timeout_ms
+            and (
+                now_ms - batch.created_ms < accumulator.settings.delivery_timeout_ms
+                or accumulator.settings.queue_expiry_ms > 0
+            )
             and (error in RETRIABLE if idempotence is None else idempotence.can_retry(batch, error))
         ):
             accumulator.reenqueue(batch, now_ms)

@@ -14,6 +14,8 @@ from kafkasim.kernel.streams import Stream
 
 JITTER: Final = 0.2
 """Kafka's share of randomness in every exponential back-off."""
+KERNEL_CONNECT_MS: Final = 127000
+"""Linux gives a connection up after six unanswered requests more, 1, 2, 4 … s apart (``tcp_syn_retries``)."""
 UNLIMITED: Final = 1 << 62
 """A waiting time (ms) that stands for ``Long.MAX_VALUE``."""
 
@@ -56,6 +58,10 @@ class ClientSettings:
         self.setup_timeout_ms: int = int(config.get("socket.connection.setup.timeout.ms", 10000))
         setup_max_default = 127000 if number < (2, 8, 0) else 30000
         self.setup_timeout_max_ms: int = int(config.get("socket.connection.setup.timeout.max.ms", setup_max_default))
+        if number < (2, 7, 0):  # a connection that nobody answers ends when the kernel gives up
+            self.setup_timeout_ms = self.setup_timeout_max_ms = KERNEL_CONNECT_MS
+        if number < (0, 11, 0):
+            self.reconnect_backoff_max_ms = self.reconnect_backoff_ms
         self.metadata_max_age_ms: int = int(config.get("metadata.max.age.ms", 300000))
         self.jitter: float = jitter
         self.random_order: bool = random_order

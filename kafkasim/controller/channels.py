@@ -200,7 +200,9 @@ class ChannelManager:
         self.on_response = on_response
         self.request_timeout_s: float = int(config.get("request.timeout.ms", 30000)) / 1000.0
         self._socket_timeout_s: float = int(config.get("controller.socket.timeout.ms", 30000)) / 1000.0
-        self._setup_timeout_s: float = int(config.get("socket.connection.setup.timeout.ms", 10000)) / 1000.0
+        setup_ms = config.get("socket.connection.setup.timeout.ms")  # 2.7 and later
+        self._setup_timeout_s: float = self._socket_timeout_s if setup_ms is None else int(setup_ms) / 1000.0
+        self._limits_setup: bool = setup_ms is not None
         self._draws = streams.stream(f"controller/{controller_id}/connection-setup")
         self.channels: dict[int, BrokerChannel] = {}
 
@@ -230,6 +232,8 @@ class ChannelManager:
 
     def connect_timeout_s(self) -> float:
         """How long one attempt to connect may take: the set-up time-out ± 20 %, within the socket time-out."""
+        if not self._limits_setup:
+            return self._socket_timeout_s
         return min(self._socket_timeout_s, self._setup_timeout_s * self._draws.uniform(0.8, 1.2))
 
     def total_queue_size(self) -> int:

@@ -63,6 +63,8 @@ class Effects:
             "truncated": self._truncations,
             "lost": self._each,
             "caught_up": self._caught_up,
+            "halted": self._halts,
+            "isr_change_skipped": self._skipped,
             "rebalanced": self._each,
         }
         told: list[Told] = []
@@ -205,6 +207,15 @@ class Effects:
 
     def _truncations(self, moments: list[Moment]) -> list[Told]:
         return [(m.time_s, f"{m.actor} cut its log of {m.detail}.", m.id) for m in moments[:SHOWN]]
+
+    def _halts(self, moments: list[Moment]) -> list[Told]:
+        return [(m.time_s, f"{m.actor} ended its process: {m.detail}.", m.id) for m in moments[:SHOWN]]
+
+    def _skipped(self, moments: list[Moment]) -> list[Told]:
+        return [
+            (m.time_s, f"{m.actor} tried in vain to change an ISR ({words.plural(m.count, 'time')}; {m.detail}).", m.id)
+            for m in moments[:SHOWN]
+        ]
 
     def _each(self, moments: list[Moment]) -> list[Told]:
         return [(m.time_s, f"{m.actor} {m.event}: {m.detail}.", m.id) for m in moments[:SHOWN]]

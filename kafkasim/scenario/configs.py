@@ -19,6 +19,8 @@ from kafkasim.scenario.versions import Version
 
 ConfigDict = dict[str, ConfigValue]
 OFFSETS_TOPIC = "__consumer_offsets"
+_WITHOUT_EFFECT = (Version(3, 0, 0), Version(3, 1, 0))
+"""Releases whose default ``enable.idempotence: true`` was read and not acted upon."""
 
 
 def check(report: Reporter, path: Path, side: str, raw: Mapping[str, Any], version: Version) -> ConfigDict:
@@ -122,6 +124,8 @@ def producer(raw: Mapping[str, Any], version: Version, client_id: str = "") -> C
     explicit = raw.get("enable.idempotence") is not None
     if complete.get("enable.idempotence") and explicit and "acks" not in raw:
         complete["acks"] = "all"
+    if version in _WITHOUT_EFFECT and not explicit:
+        complete["enable.idempotence"] = False
     if complete.get("enable.idempotence") and not explicit and idempotence_conflict(complete) is not None:
         complete["enable.idempotence"] = False
     least = min(_int(complete, "linger.ms") + _int(complete, "request.timeout.ms"), 2**31 - 1)

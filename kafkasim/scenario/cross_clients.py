@@ -10,6 +10,10 @@ from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.expectations import Expectation, ExpectationError, parse_expectation
 from kafkasim.scenario.paths import Path
 from kafkasim.scenario.schema import Consumer, Producer
+from kafkasim.scenario.versions import Version
+
+_IDEMPOTENCE_SINCE = Version(2, 5)
+"""Before, an unknown producer id was an error that a client resolved otherwise than today (KIP-360)."""
 
 
 def check(facts: Facts) -> None:
@@ -34,6 +38,12 @@ def _producer(facts: Facts, place: Path, producer: Producer) -> None:
     version = producer.version or facts.version
     typed = configs.check(report, (*place, "config"), "producer", producer.config, version)
     configs.check_producer(report, (*place, "config"), typed, version)
+    if min(version, facts.version) < _IDEMPOTENCE_SINCE and configs.producer(typed, version).get("enable.idempotence"):
+        key = "enable.idempotence"
+        where = (*place, "config", key) if key in typed else (*place, "config")
+        old = "clients" if version < _IDEMPOTENCE_SINCE else "brokers"
+        report.wrong(where, f"idempotent producers of Kafka {min(version, facts.version).line} {old}: not modelled yet",
+                     allowed="enable.idempotence: false, or Kafka 2.5 and later")  # fmt: skip
     check_host(facts, place, producer.host)
     count = known_topic(facts, (*place, "topic"), producer.topic)
     if producer.rate is not None and producer.records is not None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 LAST_PATCH: dict[tuple[int, int], int] = {
     (0, 10): 2, (0, 11): 0, (1, 0): 2, (1, 1): 1, (2, 0): 1, (2, 1): 1, (2, 2): 2, (2, 3): 1, (2, 4): 1, (2, 5): 1,
-    (2, 6): 3, (2, 7): 2, (2, 8): 2, (3, 7): 2, (3, 8): 1, (3, 9): 1,
+    (2, 6): 3, (2, 7): 2, (2, 8): 2, (3, 0): 2, (3, 1): 2, (3, 2): 3, (3, 3): 2, (3, 4): 1, (3, 5): 2, (3, 6): 2,
+    (3, 7): 2, (3, 8): 1, (3, 9): 1,
 }  # fmt: skip
 """Accepted lines and the number of their last patch release in ZooKeeper mode (before 1.0: the line's third number)."""
 LAST_FOURTH: dict[tuple[int, int, int], int] = {(0, 10, 2): 2, (0, 11, 0): 3}

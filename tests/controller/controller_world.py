@@ -240,6 +240,8 @@ class World(Directory):
         self.network = Network(self.env.scheduler, self.streams)
         self.timeline = Timeline()
         self.config = {"auto.leader.rebalance.enable": False, **(config or {})}
+        if version >= (2, 7):
+            self.config.setdefault("socket.connection.setup.timeout.ms", 10000)
         self.version = version
         self.costs = costs or ControllerCosts()
         self.zk = FakeEnsemble(self.env)

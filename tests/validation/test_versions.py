@@ -1,6 +1,6 @@
 """Each accepted release behaves as itself: one test for every difference that touches a built mechanism.
 
-Accepted are 0.10.2 to 2.8 and 3.7 to 3.9. Where a rule is tested by what it does in a room of its own, here is tested
+Where a rule is tested by what it does in a room of its own, here is tested
 that a scenario's ``version:`` reaches it: brokers and clients are taken from a whole cluster.
 """
 
@@ -20,7 +20,9 @@ from kafkasim.kernel import Streams
 from kafkasim.messages import AlterPartitionItem, PartitionState
 from kafkasim.protocol import (
     COORDINATOR_LOAD_IN_PROGRESS,
+    DELIVERY_TIMEOUT,
     INELIGIBLE_REPLICA,
+    METADATA,
     NETWORK_EXCEPTION,
     NONE,
     NOT_CONTROLLER,
@@ -37,8 +39,8 @@ from tests.clients.plain_cluster import PlainCluster
 from tests.controller.controller_world import World
 
 LINES = [
-    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8",
-    "3.7", "3.8", "3.9",
+    "0.10.2", "0.11.0", "1.0", "1.1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3.0", "3.1",
+    "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9",
 ]  # fmt: skip
 
 TEXT = """
@@ -85,7 +87,7 @@ def test_the_accepted_lines_are_these():
     assert lines() == LINES
 
 
-@pytest.mark.parametrize("line", ["0.8", "0.9", "0.10.1", "0.12", "3.0", "3.6", "4.0"])
+@pytest.mark.parametrize("line", ["0.8", "0.9", "0.10.1", "0.12", "2.9", "4.0"])
 def test_other_lines_are_refused_by_name(line):
     with pytest.raises(ScenarioError, match=f"Kafka {line} is not modelled yet"):
         scenario(line)
@@ -123,6 +125,15 @@ def test_idempotence_is_on_by_default_since_3_0_1(line, idempotent):
     simulation = Simulation(scenario(line), 1)
     producer = next(iter(simulation.cluster.producers.values())).instances[0]
     assert (producer.idempotence is not None) is idempotent
+
+
+@pytest.mark.parametrize(
+    ("release", "idempotent"), [("3.0.0", False), ("3.0.1", True), ("3.1.0", False), ("3.1.1", True)]
+)
+def test_the_default_of_3_0_0_and_3_1_0_has_no_effect(release, idempotent):
+    for producer, expected in (("", idempotent), ("enable.idempotence: true", True)):
+        loaded = scenario(release, producer=producer)
+        assert loaded.producer_config(loaded.producers[0])["enable.idempotence"] is expected
 
 
 @pytest.mark.parametrize("line", ["3.7", "3.9"])
@@ -174,20 +185,23 @@ def test_what_a_request_timeout_is_called(line):
     cluster.service_s = 50.0
     cluster.scheduler.run_until(3.0)
     errors = {row[4] for row in cluster.failures}
-    assert errors == {REQUEST_TIMED_OUT if at(line) >= (3, 5) else NETWORK_EXCEPTION}
+    queued = set() if since(line, 2, 1) else {DELIVERY_TIMEOUT}  # what waited behind it for as long has failed as well
+    assert errors == {REQUEST_TIMED_OUT if at(line) >= (3, 5) else NETWORK_EXCEPTION} | queued
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_leader_hints_are_used_since_3_7(line):
     """KIP-951: the answer that refuses names the leader; it is used without asking for metadata."""
     cluster = PlainCluster(partitions=1, service_s=0.0005)
-    cluster.producer(paced(100.0), {"acks": "1", "enable.idempotence": False}, accept(line))
+    cluster.producer(paced(100.0), {"acks": "1", "enable.idempotence": False, "retries": 9}, accept(line))
     cluster.scheduler.run_until(1.0)
     cluster.leaders[0], cluster.epochs[0] = 2, 1
     cluster.scheduler.run_until(3.0)
     refused = next(now for now, number, request in cluster.seen if number == 1 and now > 1.0 and request.api == 0)
     back = next(row[0] for row in cluster.acknowledgements if row[0] > refused)
-    if at(line) >= (3, 7):
+    asked = any(refused < now < back and request.api == METADATA for now, _, request in cluster.seen)
+    assert asked or since(line, 3, 7)
+    if since(line, 3, 6, 1):
         assert back - refused < 0.02
     else:
         assert back - refused >= 0.1  # the constant retry back-off, which a newer epoch does not shorten before 3.6.1
