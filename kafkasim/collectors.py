@@ -187,6 +187,7 @@ class BrokerCollector(BrokerMonitor):
 
     def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
         """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
+        self.board.robbed[partition.tp.index] = None
         if not partition.internal:
             self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
 

@@ -256,6 +256,7 @@ class ProducePartition:
 
     leader_hint: int = -1
     leader_epoch_hint: int = -1
+    flushed: bool = False
 
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
         self.tp = tp
@@ -273,6 +274,7 @@ class ProduceRequestData:
     """
 
     lock_free_at: float = 0.0
+    stored: bool = False
 
     def __init__(self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float) -> None:
         self.partitions = partitions

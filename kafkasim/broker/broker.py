@@ -79,6 +79,7 @@ class Broker:
         timeline: Timeline,
         pipelined: bool = True,
         offsets_s: list[float] | None = None,
+        watches_storage: bool = False,
     ) -> None:
         self.pipelined = pipelined
         self.env = env
@@ -109,7 +110,8 @@ class Broker:
         self._monitor = monitor
         self.timeline = timeline
         self._fetchers: dict[tuple[int, int], ReplicaFetcher] = {}
-        self._fetcher_settings = fetcher_settings(self.config, costs, self.release)
+        self._watches_storage = watches_storage
+        self._fetcher_settings = fetcher_settings(self.config, costs, self.release, watches_storage)
         self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
@@ -144,11 +146,12 @@ class Broker:
             hints=self.release.hints,
             filters_dead_replicas=self.release.filters_dead_replicas,
             joins_need_live_broker=self.release.joins_need_live_broker,
-            disk=self.host.disk if self.release.syncs_rolls else None,
+            syncs_rolls=self.release.syncs_rolls,
             session_cache=FetchSessionCache(
                 int(self.config["max.incremental.fetch.session.cache.slots"]), self.release.session_shards
             ),
             life=self.life,
+            watches_storage=self._watches_storage,
         )
 
     def _make_server(self) -> SocketServer:

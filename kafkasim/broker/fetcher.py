@@ -16,7 +16,9 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.broker.append_gate import flush_is_due
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.flushing import flush
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.clients.java_hash import string_hash
 from kafkasim.connection import OPEN, Connection, ConnectionOwner, Directory
@@ -344,6 +346,14 @@ class ReplicaFetcher(ConnectionOwner):
         """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
         log = partition.log
         batches = fetch.batches
+        if self.settings.watches_storage:
+            size = sum([batch.size_bytes for batch in batches])
+            if not log.storage.takes(size):
+                batches.clear()
+                return at
+            write_back = log.storage.disk.write_back
+            if write_back is not None:
+                at += write_back.admit(at, size)
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset):
@@ -355,6 +365,8 @@ class ReplicaFetcher(ConnectionOwner):
         fetch.last_fetched_epoch = log.epochs[-1]
         self._changed.append(fetch)
         batches.clear()
+        if self.settings.watches_storage and flush_is_due(log, 0):
+            at = flush(log, log.log_end_offset, at, self._scheduler.now)
         return at
 
     def _process_refusal(self, followed: FollowedPartition, at: float) -> float:

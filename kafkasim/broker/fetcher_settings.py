@@ -23,9 +23,12 @@ class FetcherSettings:
         self.wake_up_s: float = 0.0
         self.syncs_rolls: bool = False
         self.syncs_cut_epochs: bool = False
+        self.watches_storage: bool = False
 
 
-def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelease) -> FetcherSettings:
+def fetcher_settings(
+    config: Mapping[str, Any], costs: Any, release: BrokerRelease, watches_storage: bool = False
+) -> FetcherSettings:
     """The settings of a broker with these configs on a host with these costs."""
     settings = FetcherSettings()
     settings.max_wait_s = config["replica.fetch.wait.max.ms"] / 1000.0
@@ -38,5 +41,6 @@ def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelea
     settings.per_session_partition_s = float(costs.follower_per_session_partition_s)
     settings.wake_up_s = float(costs.wake_up_s)
     settings.syncs_rolls = release.syncs_rolls
+    settings.watches_storage = watches_storage
     settings.syncs_cut_epochs = release.syncs_cut_epochs
     return settings

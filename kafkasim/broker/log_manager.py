@@ -21,7 +21,7 @@ from kafkasim.broker.log_storage import LogStorage
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.retention import Deletion, delete_old_segments
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.streams import Stream, Streams
