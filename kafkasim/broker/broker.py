@@ -7,7 +7,7 @@ Left out here: dynamic configs.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from simpy.events import Event
@@ -23,6 +23,7 @@ from kafkasim.broker.fetcher_settings import fetcher_settings
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.group_rebalance import GroupSettings
 from kafkasim.broker.isr_manager import IsrManager
+from kafkasim.broker.log_dir_failure import LogDirFailureHandler
 from kafkasim.broker.log_manager import LogManager
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
@@ -123,11 +124,15 @@ class Broker:
             broker_id, self.replicas.partitions, host.disks, config, self.release.checks_log_start_first, topics,
             offsets_s, self.life, self.clock, streams, monitor, timeline,
         )  # fmt: skip
+        self.failures = LogDirFailureHandler(self)
+        self.on_halt: Callable[[int, int], None] | None = None
+        """Told (broker, row) when the process has ended itself: its supervisor."""
         self.server = self._make_server()
         self.replicas.serve(self.server)
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
-        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory)
+        check = self.failures.check if watches_storage else None
+        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory, check)
         required_acks = int(config["offsets.commit.required.acks"])
         self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata, required_acks)
         self._fetcher_events = FetcherEvents(broker_id, monitor, timeline)
@@ -218,7 +223,7 @@ class Broker:
         self.event_queues.append(self.controller.queue)
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
-            self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+            self.timeline, self._new_partition, self._fetcher, self.close_idle_fetchers, lambda: self.epoch,
             lambda: self.stopping,
         )  # fmt: skip
 
@@ -274,6 +279,13 @@ class Broker:
         self._forget_memory(cause)
         self.zookeeper.fault_cause = cause
         self.zookeeper.crash()
+
+    def halt(self, cause: int) -> None:
+        """``Runtime.halt``: the process ends itself at once, as if it were killed; its supervisor sees it."""
+        row = self.timeline.add(self.env.now, self.actor, "halted", "no log directory is left", cause)
+        self.crash(row)
+        if self.on_halt is not None:
+            self.on_halt(self.id, row)
 
     def freeze(self, until: float, cause: int) -> None:
         """SIGSTOP until then: no thread of the process runs, its sockets stay open."""
@@ -446,7 +458,8 @@ class Broker:
             )  # fmt: skip
         return fetcher
 
-    def _close_idle_fetchers(self) -> None:
+    def close_idle_fetchers(self) -> None:
+        """Threads that copy nothing any more end."""
         for idle in [key for key, fetcher in self._fetchers.items() if not fetcher.followed]:
             self._fetchers.pop(idle).shut_down()
 

@@ -21,6 +21,7 @@ from kafkasim.connection import Connection
 from kafkasim.hosts.life import Life
 from kafkasim.protocol import (
     FETCH_SESSION_ID_NOT_FOUND,
+    KAFKA_STORAGE_ERROR,
     NONE,
     NOT_LEADER_OR_FOLLOWER,
     OFFSET_OUT_OF_RANGE,
@@ -172,6 +173,10 @@ class DelayedFetches:
     def _refuses(self, request: Request, fetch: FetchPartition, partition: Partition) -> bool:
         """Whether an error or a diverging epoch is the answer; sets it."""
         if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+            if partition.log.storage.offline:
+                fetch.error = KAFKA_STORAGE_ERROR
+                request.cause = partition.epoch_cause
+                return True
             fetch.error = partition.epoch_error(fetch.current_leader_epoch)
             if fetch.error == NOT_LEADER_OR_FOLLOWER and self._is_deleted(partition):
                 fetch.error = UNKNOWN_TOPIC_OR_PARTITION

@@ -12,6 +12,8 @@ class BrokerRelease:
     """The switches of one release, by what holds in it."""
 
     def __init__(self, version: Any) -> None:
+        self.survives_disk_failure: bool = version >= (1, 0)
+        """A broker with a log directory left goes on without one that has failed."""
         self.isr_batch_delay_s: float = 0.05 if version < (2, 8) else 0.0
         """Up to 2.7 a timer collects ISR changes before they go to the controller."""
         self.blocks_from_controller: bool = version >= (3, 0)

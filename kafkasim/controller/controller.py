@@ -4,7 +4,7 @@ Stands for ``KafkaController``.  All that it does is an event in one queue, proc
 that blocks on ZooKeeper: a mass election delays an AlterPartition behind it.  Every write is fenced by the version of
 ``/controller_epoch``; who finds itself succeeded resigns.
 
-Left out: disk failures, ISR notifications of releases before 2.7, elections that an administrator wants unclean.
+Left out: ISR notifications of releases before 2.7, elections that an administrator wants unclean.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ class Controller:
             events.TOPIC_DELETION: orders.topic_deletion,
             events.STOP_REPLICA_RESPONSE: orders.replicas_deleted,
             events.REASSIGNMENT: orders.reassign,
-            events.LEADER_AND_ISR_RESPONSE: self._ignored,
+            events.LOG_DIR_EVENT: orders.log_dir_event,
+            events.LEADER_AND_ISR_RESPONSE: orders.leader_and_isr_response,
             events.UPDATE_METADATA_RESPONSE: self._ignored,
         }
 

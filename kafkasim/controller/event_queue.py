@@ -32,6 +32,7 @@ PARTITION_MODIFICATIONS: Final = "PartitionModifications"
 TOPIC_DELETION: Final = "TopicDeletion"
 STOP_REPLICA_RESPONSE: Final = "TopicDeletionStopReplicaResponseReceived"
 REASSIGNMENT: Final = "ApiPartitionReassignment"
+LOG_DIR_EVENT: Final = "LogDirEventNotification"
 LEADER_AND_ISR_RESPONSE: Final = "LeaderAndIsrResponseReceived"
 UPDATE_METADATA_RESPONSE: Final = "UpdateMetadataResponseReceived"
 

@@ -3,8 +3,8 @@
 Stands for the ``…Handler`` classes of ``KafkaController``.  Every broker watches ``/controller``; the rest is the
 active controller's.  A watch is set again by the read that the event makes.
 
-Left out: handlers of ``/admin/reassign_partitions``, disk failures, ISR notifications: their watches are set, what
-fires is not acted on.
+Left out: handlers of ``/admin/reassign_partitions`` and of ISR notifications: their watches are set, what fires is not
+acted on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from kafkasim.controller.event_queue import (
     BROKER_MODIFICATIONS,
     CONTROLLER_CHANGE,
     ELECT_BY_ZOOKEEPER,
+    LOG_DIR_EVENT,
     PARTITION_MODIFICATIONS,
     REELECT,
     TOPIC_CHANGE,
@@ -64,6 +65,8 @@ def event_of(fired: WatchEvent, active: bool) -> ControllerEvent | None:
         return ControllerEvent(ELECT_BY_ZOOKEEPER, cause=cause)
     if path == TOPICS and kind == CHILDREN:
         return ControllerEvent(TOPIC_CHANGE, cause=cause)
+    if path == LOG_DIR_EVENT_NOTIFICATION and kind == CHILDREN:
+        return ControllerEvent(LOG_DIR_EVENT, cause=cause)
     if path == DELETE_TOPICS and kind == CHILDREN:
         return ControllerEvent(TOPIC_DELETION, cause=cause)
     if kind == CHANGED and path.startswith(f"{TOPICS}/"):

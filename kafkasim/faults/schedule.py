@@ -16,7 +16,8 @@ from simpy.events import Event
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
-from kafkasim.faults.crash import Crash
+from kafkasim.faults.crash import Crash, restart_delay_s, supervise
+from kafkasim.faults.disks import BrokenDisk, SlowDisk
 from kafkasim.faults.elections import PreferredElection
 from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.faults.freeze import Freeze
@@ -29,6 +30,7 @@ from kafkasim.scenario.model import EventSpec
 from kafkasim.scenario.places import LinkFaultSpec
 
 LOOK_EVERY_S = 0.01
+DISK_VERBS = ("disk_full", "disk_failed")
 _TOPIC_ORDERS = {
     "create_topic": CreateTopic, "delete_topic": DeleteTopic, "add_partitions": AddPartitions, "reassign": Reassign,
 }  # fmt: skip
@@ -59,6 +61,8 @@ class EventSchedule:
         self._admin_host = cluster.make_host("administrator", None)
         self._draws = cluster.streams.stream("events/targets")
         self._looking = False
+        for broker_id in cluster.broker_ids:
+            cluster.brokers[broker_id].on_halt = self._halted
         for spec in sorted(specs, key=lambda spec: spec.at_s):
             cluster.env.call_at(spec.at_s, self._begin, spec)
 
@@ -84,6 +88,11 @@ class EventSchedule:
             self._looking = True
             self._cluster.env.process(self._look())
 
+    def _halted(self, broker_id: int, row: int) -> None:
+        """A broker has ended itself: its supervisor starts it again."""
+        process = targets.Process("broker", broker_id)
+        supervise(self._cluster, process, self._cluster.env.now + restart_delay_s(self._cluster, process), row)
+
     def _hit_processes(self, spec: EventSpec) -> None:
         """``crash`` and its like: a row and a fault for each process that the target names."""
         cluster = self._cluster
@@ -96,7 +105,9 @@ class EventSchedule:
             return
         for process in hit:
             name = str(process)
-            if not targets.is_up(cluster, process):
+            if spec.verb in DISK_VERBS and process.kind != "broker":
+                continue  # of a rack the brokers' disks
+            if spec.verb not in DISK_VERBS and spec.verb != "slow_disk" and not targets.is_up(cluster, process):
                 self._note(name, "fault", f"{spec.verb} without effect: it is down already")
                 continue
             if spec.verb == "stop" and targets.is_stopping(cluster, process):
@@ -117,6 +128,10 @@ class EventSchedule:
             return Stop(self._cluster, process, spec.for_s, row)
         if spec.verb == "power_loss":
             return PowerLoss(self._cluster, process, spec.for_s, row)
+        if spec.verb == "slow_disk":
+            return SlowDisk(self._cluster, process, spec.disk, spec.factor, spec.add_s, spec.for_s)
+        if spec.verb in DISK_VERBS:
+            return BrokenDisk(self._cluster, process, spec.verb, spec.disk, spec.for_s, row)
         assert spec.for_s is not None
         return Freeze(self._cluster, process, spec.for_s, row)
 

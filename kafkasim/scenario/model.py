@@ -239,6 +239,11 @@ class EventSpec:
     pause_s: float = 0.0
     """Of a rolling restart: between two brokers."""
     order: TopicOrderSpec | None = None
+    factor: float = 1.0
+    """Of a slow disk: rates are divided, syncs multiplied by it."""
+    add_s: float = 0.0
+    disk: int | None = None
+    """Which disk of the machine, from 1; None: all."""
 
 
 @dataclass(frozen=True, slots=True)

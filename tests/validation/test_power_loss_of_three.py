@@ -1,4 +1,4 @@
-"""Three machines without power in the same second: what acks=all is worth when nothing was flushed, and when all was."""
+"""Three machines without power in the same second: what acks=all is worth unflushed, and what it is worth flushed."""
 
 from __future__ import annotations
 
