@@ -14,7 +14,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import Network

@@ -19,7 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.hosts.life import Life
 from kafkasim.kernel import Environment, Streams
 from kafkasim.kernel.streams import Stream

@@ -14,7 +14,8 @@ class Board:
     ``factor`` is the number of replicas a partition should have in sync (0: it does not exist); ``not_whole`` counts
     those without a leader or without a full ISR, ``under_replicated`` those that have a leader and no full ISR.
     ``changed`` are partitions whose leader or ISR is another one since somebody cleared it, ``written`` those that
-    have ever held a record.
+    have ever held a record, ``robbed`` those of which a replica has lost records with its machine's power: what its
+    high watermark said is not true any more.
     """
 
     def __init__(self, topics: Topics) -> None:

@@ -23,7 +23,7 @@ from kafkasim.controller.store import BLOCK_PATH
 from kafkasim.hosts.host import Host
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
-from kafkasim.machines import make_disk
+from kafkasim.machines import make_disks, watches_storage
 from kafkasim.messages import PartitionState
 from kafkasim.metrics.availability import AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook
@@ -174,10 +174,7 @@ class Cluster(Directory):
         return self._host(name, rack, self.host_spec(reference), False)
 
     def _host(self, name: str, rack: str | None, spec: HostSpec, shared: bool) -> Host:
-        disks = [
-            make_disk(self.streams, disk, name if number == 0 else f"{name}/{number}")
-            for number, disk in enumerate(spec.disks)
-        ]
+        disks = make_disks(self.scenario, self.streams, spec, name)
         host = Host(name, rack, spec.cores, spec.nic_bytes_per_s, disks[0], shared, disks[1:])
         self.hosts.append(host)
         return host
@@ -221,6 +218,7 @@ class Cluster(Directory):
 
     def _make_brokers(self) -> None:
         spec = self.scenario.cluster.brokers
+        watches = watches_storage(self.scenario)
         for broker_id in self.broker_ids:
             reference = spec.host_of(broker_id)
             profile = self.host_spec(reference)
@@ -230,7 +228,7 @@ class Cluster(Directory):
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
                 self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
-                self.timestamp_offsets_s, self.scenario.quotas,
+                self.timestamp_offsets_s, self.scenario.quotas, watches,
             )  # fmt: skip
 
     def _settle(self, states: dict[int, PartitionState]) -> None:

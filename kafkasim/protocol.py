@@ -295,6 +295,7 @@ class ProducePartition(Waiting):
 
     leader_hint: int = -1
     leader_epoch_hint: int = -1
+    flushed: bool = False
 
     def __init__(self, tp: TopicPartition, batch: RecordBatch) -> None:
         self.required_offset = 0
@@ -313,6 +314,7 @@ class ProduceRequestData:
     """
 
     lock_free_at: float = 0.0
+    stored: bool = False
 
     def __init__(
         self, partitions: list[ProducePartition], payload_bytes: int, acks: int, timeout_s: float, records: int = 0

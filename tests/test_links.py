@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel.environment import Environment
 from kafkasim.kernel.streams import Streams
 from kafkasim.network import LinkFault, Message, Network

@@ -26,6 +26,7 @@ from kafkasim.protocol import (
     HEARTBEAT,
     INIT_PRODUCER_ID,
     JOIN_GROUP,
+    KAFKA_STORAGE_ERROR,
     LEADER_AND_ISR,
     LEAVE_GROUP,
     LIST_OFFSETS,
@@ -189,6 +190,8 @@ class Apis:
         if partition is None:
             known = self.broker.metadata.state(item.tp.index) is not None
             return NOT_LEADER_OR_FOLLOWER if known else UNKNOWN_TOPIC_OR_PARTITION
+        if partition.log.storage.offline:
+            return KAFKA_STORAGE_ERROR
         if item.current_leader_epoch >= 0:
             if item.current_leader_epoch < partition.leader_epoch:
                 return FENCED_LEADER_EPOCH

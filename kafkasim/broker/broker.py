@@ -25,6 +25,7 @@ from kafkasim.broker.group_rebalance import GroupSettings
 from kafkasim.broker.isr_locks import IsrLocks
 from kafkasim.broker.isr_manager import IsrManager
 from kafkasim.broker.isr_writer import IsrWriter
+from kafkasim.broker.log_dir_failure import LogDirFailureHandler
 from kafkasim.broker.log_manager import LogManager
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
@@ -87,6 +88,7 @@ class Broker:
         pipelined: bool = True,
         offsets_s: list[float] | None = None,
         quotas: Sequence[QuotaSpec] = (),
+        watches_storage: bool = False,
     ) -> None:
         self.pipelined = pipelined
         self.env = env
@@ -122,7 +124,8 @@ class Broker:
         self._monitor = monitor
         self.timeline = timeline
         self._fetchers: dict[tuple[int, int], ReplicaFetcher] = {}
-        self._fetcher_settings = fetcher_settings(self.config, costs, self.release)
+        self._watches_storage = watches_storage
+        self._fetcher_settings = fetcher_settings(self.config, costs, self.release, watches_storage)
         self.lives = 0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
@@ -138,6 +141,7 @@ class Broker:
             env.scheduler, quotas, config, version, self.clock,
             float(costs.network_read_s + costs.network_write_s), self.replicas.handle,
         )  # fmt: skip
+        self.failures = LogDirFailureHandler(self)
         self.server = self._make_server()
         self.replicas.serve(self.server)
         if self.throttle is not None:
@@ -149,10 +153,11 @@ class Broker:
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
         self.isr_writer = self._events.isr_writer = self._make_isr_writer()
-        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory, self.isr_writer)
+        check = self.failures.check if watches_storage else None
+        self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory, self.isr_writer, check)
         required_acks = int(config["offsets.commit.required.acks"])
         self._store = ReplicatedOffsets(broker_id, self.replicas, self._events, self.metadata, required_acks)
-        self._fetcher_events = FetcherEvents(broker_id, self.replicas, monitor, timeline, self._halt)
+        self._fetcher_events = FetcherEvents(broker_id, self.replicas, monitor, timeline, self.halt)
         self.on_exit: Callable[[int], None] | None = None
         """Told when the process has ended by itself, with the row that says why."""
         self._new_process()
@@ -170,7 +175,7 @@ class Broker:
             hints=self.release.hints,
             filters_dead_replicas=self.release.filters_dead_replicas,
             joins_need_live_broker=self.release.joins_need_live_broker,
-            disk=self.host.disk if self.release.syncs_rolls else None,
+            syncs_rolls=self.release.syncs_rolls,
             session_cache=FetchSessionCache(
                 int(self.config["max.incremental.fetch.session.cache.slots"]) if self.release.session_slots else 0,
                 self.release.session_shards,
@@ -179,6 +184,7 @@ class Broker:
             locks=IsrLocks(self.release.consumers_read_locked) if self.release.isr_through_zookeeper else None,
             completes_inside=self.release.completes_inside,
             watermark_wakes_followers=self.release.watermark_wakes_followers,
+            watches_storage=self._watches_storage,
         )
         shared = replicas.shared
         shared.clock = self.clock
@@ -269,7 +275,7 @@ class Broker:
         self.event_queues.append(self.controller.queue)
         self.roles = RoleChanges(
             self.life, self.id, self.host, self.replicas, self.metadata, self.coordinator, self._monitor,
-            self.timeline, self._new_partition, self._fetcher, self._close_idle_fetchers, lambda: self.epoch,
+            self.timeline, self._new_partition, self._fetcher, self.close_idle_fetchers, lambda: self.epoch,
             lambda: self.stopping, self.release, self._fetcher_events.truncated,
         )  # fmt: skip
 
@@ -326,8 +332,8 @@ class Broker:
         self.zookeeper.fault_cause = cause
         self.zookeeper.crash()
 
-    def _halt(self, cause: int) -> None:
-        """The process ends itself, as a crash would (``Exit.halt``)."""
+    def halt(self, cause: int) -> None:
+        """``Exit.halt``: the process ends itself at once, as if it were killed; its supervisor sees it."""
         self.crash(cause)
         if self.on_exit is not None:
             self.on_exit(cause)
@@ -521,7 +527,8 @@ class Broker:
             self.replication_throttles.hand_to(fetcher)
         return fetcher
 
-    def _close_idle_fetchers(self) -> None:
+    def close_idle_fetchers(self) -> None:
+        """Threads that copy nothing any more end."""
         for idle in [key for key, fetcher in self._fetchers.items() if not fetcher.followed]:
             self._fetchers.pop(idle).shut_down()
 

@@ -46,7 +46,9 @@ class Duties:
         config: Mapping[str, Any],
         directory: Directory,
         isr_writer: IsrWriter | None = None,
+        check_disks: Callable[[], None] | None = None,
     ) -> None:
+        self._check_disks = check_disks
         self._directory = directory
         self._life = life
         self._replicas = replicas
@@ -85,4 +87,7 @@ class Duties:
     def checkpoint(self) -> None:
         """``highwatermark-checkpoint``: what a restart begins from."""
         for partition in self._replicas.partitions.values():
-            partition.checkpointed_high_watermark = partition.high_watermark
+            if not partition.log.storage.offline:
+                partition.checkpointed_high_watermark = partition.high_watermark
+        if self._check_disks is not None:
+            self._check_disks()

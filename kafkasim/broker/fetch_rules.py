@@ -11,6 +11,7 @@ from kafkasim.broker.replica_costs import FETCH_RESPONSE_PARTITION_BYTES
 from kafkasim.broker.replicas import Replicas
 from kafkasim.broker.replication_quota import ReplicationQuota
 from kafkasim.protocol import (
+    KAFKA_STORAGE_ERROR,
     NONE,
     NOT_LEADER_OR_FOLLOWER,
     OFFSET_OUT_OF_RANGE,
@@ -64,6 +65,10 @@ class FetchRules:
     def refuses(self, request: Request, fetch: FetchPartition, partition: Partition) -> bool:
         """Whether an error or a diverging epoch is the answer; sets it."""
         if partition.role != LEADER or fetch.current_leader_epoch != partition.leader_epoch:
+            if partition.log.storage.offline:
+                fetch.error = KAFKA_STORAGE_ERROR
+                request.cause = partition.epoch_cause
+                return True
             fetch.error = partition.epoch_error(fetch.current_leader_epoch)
             if fetch.error == NOT_LEADER_OR_FOLLOWER and self._is_deleted(partition):
                 fetch.error = UNKNOWN_TOPIC_OR_PARTITION

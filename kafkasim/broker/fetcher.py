@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from kafkasim.broker.append_gate import flush_is_due
 from kafkasim.broker.fetcher_settings import FetcherSettings
+from kafkasim.broker.flushing import flush
 from kafkasim.broker.followed import FetcherListener, FollowedPartition
 from kafkasim.broker.partition import FOLLOWER, Partition
 from kafkasim.broker.partition_states import PartitionStates
@@ -392,6 +394,14 @@ class ReplicaFetcher(PartitionStates):
         batches = fetch.batches
         if batches[0].base_offset != log.log_end_offset and not self._fit(partition, fetch):
             return at
+        if self.settings.watches_storage:
+            size = sum([batch.size_bytes for batch in batches])
+            if not log.storage.takes(size):
+                batches.clear()
+                return at
+            write_back = log.storage.disk.write_back
+            if write_back is not None:
+                at += write_back.admit(at, size)
         for batch in batches:
             if not log.epochs or batch.leader_epoch > log.epochs[-1]:
                 if log.assign_epoch(batch.leader_epoch, batch.base_offset) and self.settings.keeps_epochs:
@@ -406,6 +416,8 @@ class ReplicaFetcher(PartitionStates):
             fetch.last_fetched_epoch = log.epochs[-1]
         self._changed.append(fetch)
         batches.clear()
+        if self.settings.watches_storage and flush_is_due(log, 0):
+            at = flush(log, log.log_end_offset, at, self._scheduler.now)
         return at
 
     def _process_refusal(self, followed: FollowedPartition, at: float) -> float:

@@ -31,9 +31,12 @@ class FetcherSettings:
         self.fences: bool = True
         self.halts_ahead: bool = False
         self.fails_partitions: bool = True
+        self.watches_storage: bool = False
 
 
-def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelease) -> FetcherSettings:
+def fetcher_settings(
+    config: Mapping[str, Any], costs: Any, release: BrokerRelease, watches_storage: bool = False
+) -> FetcherSettings:
     """The settings of a broker with these configs on a host with these costs."""
     settings = FetcherSettings()
     settings.max_wait_s = config["replica.fetch.wait.max.ms"] / 1000.0
@@ -49,6 +52,7 @@ def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelea
     settings.per_session_partition_s = float(costs.follower_per_session_partition_s)
     settings.wake_up_s = float(costs.wake_up_s)
     settings.syncs_rolls = release.syncs_rolls
+    settings.watches_storage = watches_storage
     settings.syncs_cut_epochs = release.syncs_cut_epochs
     settings.keeps_epochs = release.keeps_epochs
     settings.truncates_on_fetch = release.truncates_on_fetch

@@ -18,15 +18,19 @@ def flush(log: PartitionLog, offset: int, at: float, now: float) -> float:
     if offset <= asked:
         return max(at, log.flushes[-1][0]) if log.flushes else at
     disk = log.storage.disk
-    done = disk.write(at, _unwritten(log, asked, offset, now))
+    done = disk.write(at, unwritten_bytes(log, now, asked, offset))
     done = disk.fsync(done)
     log.flushes.append((done, offset))
     log.last_flush_at = now
     return done
 
 
-def _unwritten(log: PartitionLog, low: int, high: int, now: float) -> int:
-    """Bytes of [low, high) that only the page cache holds."""
+def unwritten_bytes(log: PartitionLog, now: float, low: int | None = None, high: int | None = None) -> int:
+    """Bytes of [low, high) that only the page cache holds (None: from the last flush on, to the log's end)."""
+    if low is None:
+        low = log.flushes[-1][1] if log.flushes else log.flushed_offset
+    if high is None:
+        high = log.log_end_offset
     since = log.storage.disk.written_back_at(now)
     size = 0
     for batch in reversed(log.batches):
@@ -47,6 +51,13 @@ def settle(log: PartitionLog, now: float) -> None:
             log.flushed_offset = max(log.flushed_offset, offset)
             log.recovery_point = max(log.recovery_point, offset)
     log.flushes = pending
+
+
+def flushed_inside(log: PartitionLog, now: float) -> None:
+    """An append has flushed the log that it has made longer."""
+    settle(log, now)
+    log.flushed_offset = log.recovery_point = log.log_end_offset
+    log.last_flush_at = now
 
 
 def closed_cleanly(log: PartitionLog, now: float) -> None:

@@ -21,7 +21,7 @@ from kafkasim.broker.log_storage import LogStorage
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.broker.retention import Deletion, delete_old_segments
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.clock import Clock
 from kafkasim.kernel.streams import Stream, Streams
@@ -70,6 +70,8 @@ class LogManager:
         ]
         for storage in self.storages:
             storage.on_roll = self._rolled
+            if self.used_bytes not in storage.disk.users:
+                storage.disk.users.append(self.used_bytes)
         self._broker_id = broker_id
         self._partitions = partitions
         self._config = config
@@ -97,10 +99,11 @@ class LogManager:
         storage.logs += 1
         return PartitionLog(tp, self.config_of(tp.topic), storage)
 
-    def stored_bytes(self, storage: LogStorage) -> int:
-        """Bytes that a directory takes on its disk: all segments, those that wait for their removal too."""
-        stored = sum(p.log.stored_bytes() for p in self._partitions.values() if p.log.storage is storage)
-        return stored + storage.unlinked_bytes
+    def used_bytes(self, disk: Disk) -> int:
+        """Bytes that this broker keeps on a disk: all segments, those that wait for their removal too."""
+        logs = [partition.log for partition in self._partitions.values()]
+        stored = sum(log.stored_bytes() for log in logs if log.storage.disk is disk)
+        return stored + sum(storage.unlinked_bytes for storage in self.storages if storage.disk is disk)
 
     # ---- what is done by the clock
 
@@ -191,6 +194,12 @@ class LogManager:
 
     # ---- the process and its machine
 
+    def load(self) -> bool:
+        """A start looks at the directories: those on a disk that works are back; False when there is none."""
+        for storage in self.storages:
+            storage.offline = storage.disk.failed > 0
+        return not all(storage.offline for storage in self.storages)
+
     def crash(self) -> None:
         """The process is gone; its files are as they are."""
         for partition in self._partitions.values():
@@ -201,7 +210,7 @@ class LogManager:
         at = now = self._life.now
         for partition in self._partitions.values():
             log = partition.log
-            if log.log_end_offset > 0:
+            if log.log_end_offset > 0 and not log.storage.offline:
                 at = flushing.flush(log, log.log_end_offset, at, now)
                 for _ in range(SYNCS_A_LOG - 1):
                     at = log.storage.disk.fsync(at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kafkasim.broker.log_config import LogConfig
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.streams import Stream
 from kafkasim.protocol import RecordBatch
@@ -37,6 +37,7 @@ class LogStorage:
         self.logs: int = 0
         self.offline: bool = False
         self.unlinked_bytes: int = 0
+        self.on_failure: Callable[[LogStorage], None] | None = None
         self.on_roll: Callable[[int, int], None] | None = None
         self._scheduler = scheduler
         self._offsets_s = offsets_s
@@ -60,6 +61,14 @@ class LogStorage:
         if limit <= 0 or self._draws is None:
             return 0
         return self._draws.integer(limit)
+
+    def takes(self, size_bytes: int) -> bool:
+        """Whether an append of ``size_bytes`` succeeds; if not, the directory has failed."""
+        if self.disk.takes(size_bytes):
+            return True
+        if not self.offline and self.on_failure is not None:
+            self.on_failure(self)
+        return False
 
     def rolled(self, index: int, offset: int) -> None:
         """A segment of partition ``index`` begins at ``offset``: what lies before it is to be flushed."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from simpy.events import Event
 
 from kafkasim.broker import flushing
+from kafkasim.broker.registration import StartFailed
 
 if TYPE_CHECKING:
     from kafkasim.broker.broker import Broker
@@ -30,9 +31,18 @@ NOTED_S: Final = 1.0
 
 
 def recover_logs(broker: Broker) -> Generator[Event, Any, None]:
-    """Load all logs (a SimPy process's body); after a clean stop nothing has to be read."""
+    """Load all logs (a SimPy process's body); after a clean stop nothing has to be read.
+
+    Raises :class:`StartFailed` when no directory is left.
+    """
     env = broker.env
     begun = env.now
+    if not broker.logs.load():
+        broker.fault_cause = broker.timeline.add(
+            begun, broker.actor, "start_failed", "no log directory can be read", broker.fault_cause or None
+        )
+        broker.zookeeper.crash()
+        raise StartFailed
     if broker.clean:
         broker.clean = False
         yield env.at(begun)

@@ -49,6 +49,8 @@ class BrokerRelease:
         """A follower learns in its fetches where its log leaves the leader's (KIP-595)."""
         self.completes_inside: bool = version < (2, 7)
         """What an append makes possible for others is done before its own answer."""
+        self.survives_disk_failure: bool = version >= (1, 0)
+        """A broker with a log directory left goes on without one that has failed."""
         self.isr_batch_delay_s: float = 0.05 if version < (2, 8) else 0.0
         """Up to 2.7 a timer collects ISR changes before they go to the controller."""
         self.blocks_from_controller: bool = version >= (3, 0)

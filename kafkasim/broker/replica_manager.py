@@ -13,8 +13,10 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
+from kafkasim.broker.append_gate import AppendGate
 from kafkasim.broker.delayed_fetch import DelayedFetches
 from kafkasim.broker.delayed_produce import DelayedProduces
+from kafkasim.broker.flushing import flushed_inside
 from kafkasim.broker.isr_locks import HeldAppend, IsrLocks
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import (
@@ -31,11 +33,11 @@ from kafkasim.broker.replicas import Replicas
 from kafkasim.broker.sessions import EVICTED, FetchSession, FetchSessionCache
 from kafkasim.broker.socket_server import SocketServer
 from kafkasim.connection import Connection
-from kafkasim.hosts.host import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.protocol import (
     DUPLICATE_SEQUENCE_NUMBER,
+    KAFKA_STORAGE_ERROR,
     MESSAGE_TOO_LARGE,
     NONE,
     NOT_ENOUGH_REPLICAS,
@@ -67,12 +69,13 @@ class ReplicaManager:
         hints: bool,
         filters_dead_replicas: bool,
         joins_need_live_broker: bool,
-        disk: Disk | None,
+        syncs_rolls: bool,
         session_cache: FetchSessionCache,
         life: Life | None = None,
         locks: IsrLocks | None = None,
         completes_inside: bool = False,
         watermark_wakes_followers: bool = False,
+        watches_storage: bool = False,
     ) -> None:
         replicas = Replicas(
             scheduler, broker_id, costs, listener, monitor, lag_time_max_s, hints, filters_dead_replicas, session_cache
@@ -84,7 +87,7 @@ class ReplicaManager:
         self.monitor = monitor
         self.lag_time_max_s: float = lag_time_max_s
         self.joins_need_live_broker: bool = joins_need_live_broker
-        self.disk = disk  # where a rolled segment's snapshot is synced (up to 3.6), else None
+        self.gate = AppendGate(self.partitions, costs.produce_s, costs.produce_per_byte_s, syncs_rolls, watches_storage)
         self.produce_requests: int = 0
         self.fetch_requests: int = 0
         self.locks = locks
@@ -132,13 +135,9 @@ class ReplicaManager:
         locks = self.locks
         if locks is not None and locks.held > 0 and locks.blocks_produce(request, data):
             return -inf
-        locked_s = self._lock(request, data, now)
-        if locked_s > 0.0:
-            return -locked_s
-        if self.disk is not None:
-            synced_s = self._sync_snapshots(self.disk, data, now)
-            if synced_s > 0.0:
-                return -synced_s
+        wait_s = self.gate.wait_s(request, data, now)
+        if wait_s > 0.0:
+            return -wait_s
         self.produce_requests += 1
         replicas.ready_at = now
         partitions = self.partitions
@@ -222,36 +221,6 @@ class ReplicaManager:
             self._produces.internal_purgatory.park(InternalAppend(waiting), now, timeout_s)
         self.fetches.wake_followers(partition, now)
 
-    def _lock(self, request: Request, data: ProduceRequestData, now: float) -> float:
-        """Appends to one log exclude each other: seconds that this one has to wait still, else 0."""
-        end = now
-        started_at = request.started_at
-        partitions = self.partitions
-        for item in data.partitions:
-            partition = partitions.get(item.tp.index)
-            if partition is not None:
-                locked_until = partition.log.locked_until
-                if locked_until > started_at and locked_until > data.lock_free_at:
-                    begun = max(locked_until, started_at + self.costs.produce_s)
-                    end = max(end, begun + self.costs.produce_per_byte_s * item.batch.size_bytes)
-        if end > now + 1e-12:
-            data.lock_free_at = end  # the next look finds the lock free, unless somebody else has got it
-            return end - now
-        return 0.0
-
-    def _sync_snapshots(self, disk: Disk, data: ProduceRequestData, now: float) -> float:
-        """Up to 3.6 a roll fsyncs the producer-state snapshot under the log's lock, before the append (s)."""
-        end = now
-        for item in data.partitions:
-            partition = self.partitions.get(item.tp.index)
-            if partition is not None and partition.role == LEADER and partition.log.needs_snapshot(item.batch):
-                partition.log.snapshot_offset = partition.log.log_end_offset
-                end = disk.fsync(end)
-                partition.log.locked_until = end
-        if end > now:
-            data.lock_free_at = end
-        return end - now
-
     def _append(self, partition: Partition, item: ProducePartition, acks_all: bool, now: float) -> bool:
         """Append the batch of ``item``, unless it is refused or known already: then False."""
         batch = item.batch
@@ -279,7 +248,12 @@ class ReplicaManager:
                 batch.stream, batch.first, batch.count, batch.size_bytes, batch.first_time, batch.last_time,
                 batch.producer_id, batch.producer_epoch, batch.base_sequence,
             )  # fmt: skip
+        if self.gate.watches_storage and not log.storage.takes(batch.size_bytes):
+            item.error = KAFKA_STORAGE_ERROR
+            return False
         self._store(partition, batch, now)
+        if item.flushed:
+            flushed_inside(log, now)
         item.base_offset = batch.base_offset
         item.required_offset = log.log_end_offset
         self.shared.bytes_in += batch.size_bytes
@@ -309,7 +283,11 @@ class ReplicaManager:
 
     def _refuse(self, item: ProducePartition) -> None:
         item.error = NOT_LEADER_OR_FOLLOWER
-        if item.tp.index not in self.partitions and not self.listener.knows(item.tp):
+        partition = self.partitions.get(item.tp.index)
+        if partition is not None and partition.log.storage.offline:
+            item.error = KAFKA_STORAGE_ERROR
+            return
+        if partition is None and not self.listener.knows(item.tp):
             item.error = UNKNOWN_TOPIC_OR_PARTITION
             return
         if self.shared.hints:

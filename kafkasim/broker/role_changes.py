@@ -16,7 +16,7 @@ from kafkasim.broker.fetcher import ReplicaFetcher
 from kafkasim.broker.group_coordinator import GroupCoordinator
 from kafkasim.broker.metadata_cache import MetadataCache
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.broker.partition import FOLLOWER, LEADER, Partition
+from kafkasim.broker.partition import FOLLOWER, LEADER, NO_ROLE, Partition
 from kafkasim.broker.release import BrokerRelease
 from kafkasim.broker.replica_manager import ReplicaManager
 from kafkasim.hosts.host import Host
@@ -47,6 +47,7 @@ class _Change:
     generation: int
     leaders: list[PartitionState] = field(default_factory=list)
     followers: list[PartitionState] = field(default_factory=list)
+    offline: list[int] = field(default_factory=list)
 
     def cause(self, state: PartitionState) -> int:
         return self.body.causes.get(state.tp.index, self.body.cause)
@@ -117,6 +118,7 @@ class RoleChanges:
         if locks is not None and locks.held and locks.blocks_change(request, [s.tp.index for s in body.partitions]):
             return -inf
         change = self._select(body)
+        request.reply = change.offline
         at = max(now, self._lock_free_at)
         for state in change.leaders:
             if self._release.keeps_epochs:
@@ -144,6 +146,9 @@ class RoleChanges:
                 partition = self._new_partition(state)
                 self._replicas.partitions[state.tp.index] = partition
                 self._monitor.replica_created(self._broker_id, partition, self._life.now)
+            if partition.log.storage.offline:
+                change.offline.append(state.tp.index)
+                continue
             if state.leader_epoch <= partition.leader_epoch:
                 continue
             if state.leader == self._broker_id:
@@ -245,6 +250,17 @@ class RoleChanges:
         if removed and self._truncated is not None:
             self._truncated(partition, removed, partition.epoch_cause, now)
 
+    def take_offline(self, partition: Partition, cause: int, now: float) -> None:
+        """The replica's log directory has failed: it has no role any more; who waits for it is not told."""
+        self._leave_fetcher(partition)
+        self._coordinator.resigned(partition.tp, partition.leader_epoch)
+        partition.role = NO_ROLE
+        partition.leader_id = -1
+        partition.epoch_cause = cause
+        for entry in partition.sessions:
+            entry.session.mark(entry)
+        self._monitor.role_changed(self._broker_id, partition, now)
+
     def _leave_fetcher(self, partition: Partition) -> None:
         if partition.role != LEADER and partition.leader_id >= 0:
             self._fetcher(partition.leader_id, partition.tp).remove(partition)
@@ -285,6 +301,8 @@ class RoleChanges:
         respond(request, now)
 
     def _stop_one(self, partition: Partition, item: StopReplicaItem, cause: int, now: float) -> None:
+        if partition.log.storage.offline and not item.delete:
+            return
         self._leave_fetcher(partition)
         if not item.delete:
             # The replica keeps its log and its epoch; nobody fetches for it any more.

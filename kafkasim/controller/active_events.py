@@ -12,6 +12,7 @@ from kafkasim.controller import (
     broker_change,
     controlled_shutdown,
     isr_notifications,
+    log_dir_events,
     preferred,
     reassignment,
     topic_change,
@@ -149,6 +150,17 @@ class ActiveEvents:
         if self._active():
             yield from self._services.store.read_one(Exists(PREFERRED_REPLICA_ELECTION, True))
 
+    def log_dir_event(self, event: ControllerEvent) -> Steps:
+        """``/log_dir_event_notification`` has other children."""
+        if self._active():
+            yield from log_dir_events.process(self._services, self._machines, event.cause)
+
+    def leader_and_isr_response(self, event: ControllerEvent) -> Steps:
+        """A broker has answered a LeaderAndIsr: some of its replicas may be offline."""
+        broker, _, offline = event.argument
+        if offline and self._active():
+            yield from log_dir_events.answered(self._services, self._machines, broker, offline, event.cause)
+
     def response(self, broker_id: int, request: Request) -> ControllerEvent | None:
         """The event that a broker's answer makes."""
         if request.api == STOP_REPLICA:
@@ -158,5 +170,7 @@ class ActiveEvents:
             if deleted and request.error == NONE:
                 return ControllerEvent(events.STOP_REPLICA_RESPONSE, (broker_id, deleted), request.cause)
             return None
-        kind = events.LEADER_AND_ISR_RESPONSE if request.api == LEADER_AND_ISR else events.UPDATE_METADATA_RESPONSE
-        return ControllerEvent(kind, (broker_id, request.error), request.cause)
+        if request.api != LEADER_AND_ISR:
+            return ControllerEvent(events.UPDATE_METADATA_RESPONSE, (broker_id, request.error), request.cause)
+        offline: list[int] = request.reply or []
+        return ControllerEvent(events.LEADER_AND_ISR_RESPONSE, (broker_id, request.error, offline), request.cause)

@@ -112,6 +112,7 @@ def _register(services: Services, brokers: list[int], current: dict[int, tuple[i
     for broker in brokers:
         epoch, rack = current[broker]
         services.context.live[broker] = epoch
+        services.context.on_offline_dirs.pop(broker, None)
         services.context.racks[broker] = rack
         services.note("registered", f"broker {broker}, broker epoch {epoch}", row)
 

@@ -28,6 +28,8 @@ class ControllerContext:
         self.live: dict[int, int] = {}
         self.racks: dict[int, str | None] = {}
         self.shutting_down: dict[int, None] = {}
+        self.on_offline_dirs: dict[int, dict[int, None]] = {}
+        """By broker: its replicas whose log directory has failed."""
         self.partitions: dict[int, TopicPartition] = {}
         self.assignment: dict[int, tuple[int, ...]] = {}
         self.states: dict[int, PartitionState] = {}
@@ -59,7 +61,12 @@ class ControllerContext:
 
     def live_replicas(self, index: int) -> tuple[int, ...]:
         """The live replicas of a partition, in the order of its assignment."""
-        return tuple(broker for broker in self.assignment[index] if self.is_live(broker))
+        offline = self.on_offline_dirs
+        return tuple(
+            broker
+            for broker in self.assignment[index]
+            if self.is_live(broker) and (not offline or index not in offline.get(broker, ()))
+        )
 
     # partitions
 
@@ -144,6 +151,9 @@ class ControllerContext:
         for broker, led in self.led.items():
             if led and (broker == NO_LEADER or not self.is_live(broker)):
                 found.extend(led)
+            elif led and broker in self.on_offline_dirs:
+                failed = self.on_offline_dirs[broker]
+                found.extend(index for index in led if index in failed)
         found.sort()
         return found
 
@@ -177,7 +187,8 @@ class ControllerContext:
         self.epoch = 0
         self.epoch_version = 0
         for table in (
-            self.live, self.racks, self.shutting_down, self.partitions, self.assignment, self.states, self.offline,
+            self.live, self.racks, self.shutting_down, self.on_offline_dirs, self.partitions, self.assignment,
+            self.states, self.offline,
             self.new, self.hosted, self.led, self.preferring, self.imbalanced, self.topics, self.adding,
             self.removing, self.reassigning, self.to_delete, self.deletions,
         ):  # fmt: skip

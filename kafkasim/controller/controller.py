@@ -5,8 +5,6 @@ that blocks on ZooKeeper: a mass election delays an AlterPartition behind it.  E
 ``/controller_epoch`` (2.1 and later); who finds itself succeeded resigns.
 
 Approximation: before 0.11 a lock takes the place of the queue; events are taken in the order in which they came up.
-
-Left out: disk failures, elections that an administrator wants unclean.
 """
 
 from __future__ import annotations
@@ -144,7 +142,8 @@ class Controller:
             events.REASSIGNMENT: orders.reassign,
             events.ISR_CHANGE_NOTIFICATION: orders.isr_changes,
             events.REASSIGNMENT_ISR_CHANGE: orders.reassigned_isr_changed,
-            events.LEADER_AND_ISR_RESPONSE: self._ignored,
+            events.LOG_DIR_EVENT: orders.log_dir_event,
+            events.LEADER_AND_ISR_RESPONSE: orders.leader_and_isr_response,
             events.UPDATE_METADATA_RESPONSE: self._ignored,
         }
 

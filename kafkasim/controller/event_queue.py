@@ -34,6 +34,7 @@ STOP_REPLICA_RESPONSE: Final = "TopicDeletionStopReplicaResponseReceived"
 REASSIGNMENT: Final = "ApiPartitionReassignment"
 ISR_CHANGE_NOTIFICATION: Final = "IsrChangeNotification"
 REASSIGNMENT_ISR_CHANGE: Final = "PartitionReassignmentIsrChange"
+LOG_DIR_EVENT: Final = "LogDirEventNotification"
 LEADER_AND_ISR_RESPONSE: Final = "LeaderAndIsrResponseReceived"
 UPDATE_METADATA_RESPONSE: Final = "UpdateMetadataResponseReceived"
 

@@ -3,7 +3,7 @@
 Stands for the ``…Handler`` classes of ``KafkaController``.  Every broker watches ``/controller``; the rest is the
 active controller's.  A watch is set again by the read that the event makes.
 
-Left out: handlers of ``/admin/reassign_partitions`` and of disk failures: their watches are set, what fires is not
+Left out: the handler of ``/admin/reassign_partitions``: its watch is set, what fires is not
 acted on.
 """
 
@@ -15,6 +15,7 @@ from kafkasim.controller.event_queue import (
     BROKER_MODIFICATIONS,
     CONTROLLER_CHANGE,
     ELECT_BY_ZOOKEEPER,
+    LOG_DIR_EVENT,
     PARTITION_MODIFICATIONS,
     REASSIGNMENT_ISR_CHANGE,
     REELECT,
@@ -68,6 +69,8 @@ def event_of(fired: WatchEvent, active: bool) -> ControllerEvent | None:
         return ControllerEvent(ELECT_BY_ZOOKEEPER, cause=cause)
     if path == TOPICS and kind == CHILDREN:
         return ControllerEvent(TOPIC_CHANGE, cause=cause)
+    if path == LOG_DIR_EVENT_NOTIFICATION and kind == CHILDREN:
+        return ControllerEvent(LOG_DIR_EVENT, cause=cause)
     if path == DELETE_TOPICS and kind == CHILDREN:
         return ControllerEvent(TOPIC_DELETION, cause=cause)
     if path == ISR_CHANGE_NOTIFICATION and kind == CHILDREN:

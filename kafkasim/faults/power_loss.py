@@ -37,6 +37,9 @@ class PowerLoss:
             else:
                 cluster.ensemble.lose_power(one.number, cause)
             supervise(cluster, one, boots_at, cause)
+        for disk in self._host.disks:
+            if disk.write_back is not None:
+                disk.write_back.lose(cluster.env.now)
 
     def undone(self) -> bool:
         """The machine has power, its processes are up, registered, and serve."""

@@ -20,6 +20,7 @@ from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
 from kafkasim.faults.conditions import Conditions, last_row
 from kafkasim.faults.crash import Crash, restart_when_ended
+from kafkasim.faults.disks import BrokenDisk, SlowDisk
 from kafkasim.faults.elections import LeaderElection
 from kafkasim.faults.fault import Fault, NoEffect
 from kafkasim.faults.freeze import Freeze
@@ -33,6 +34,7 @@ from kafkasim.scenario.model import EventSpec
 from kafkasim.scenario.places import LinkFaultSpec
 
 LOOK_EVERY_S = 0.01
+DISK_VERBS = ("disk_full", "disk_failed")
 _TOPIC_ORDERS = {
     "create_topic": CreateTopic, "delete_topic": DeleteTopic, "add_partitions": AddPartitions, "reassign": Reassign,
 }  # fmt: skip
@@ -126,7 +128,9 @@ class EventSchedule:
             return
         for process in hit:
             name = str(process)
-            if not targets.is_up(cluster, process):
+            if spec.verb in DISK_VERBS and process.kind != "broker":
+                continue  # of a rack the brokers' disks
+            if spec.verb not in DISK_VERBS and spec.verb != "slow_disk" and not targets.is_up(cluster, process):
                 self._note(name, "fault", f"{spec.verb} without effect: it is down already")
                 continue
             if spec.verb == "stop" and targets.is_stopping(cluster, process):
@@ -149,6 +153,10 @@ class EventSchedule:
             return CappedNic(self._cluster, process, spec.rate_bytes_per_s, spec.for_s, row)
         if spec.verb == "power_loss":
             return PowerLoss(self._cluster, process, spec.for_s, row)
+        if spec.verb == "slow_disk":
+            return SlowDisk(self._cluster, process, spec.disk, spec.factor, spec.add_s, spec.for_s)
+        if spec.verb in DISK_VERBS:
+            return BrokenDisk(self._cluster, process, spec.verb, spec.disk, spec.for_s, row)
         assert spec.for_s is not None
         return Freeze(self._cluster, process, spec.for_s, row)
 

@@ -1,5 +1,6 @@
 """Machines: interface, cores, disk."""
 
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 
 __all__ = ["Disk", "Host"]

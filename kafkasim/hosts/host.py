@@ -1,4 +1,4 @@
-"""A machine: network interface, cores, disk.
+"""A machine: network interface, cores, disks.
 
 The interface is full duplex, one FIFO a direction.  A machine that several processes
 share has its CPU as a station of ``cores`` channels; on a machine of its own a process's
@@ -8,66 +8,14 @@ fetchers do not compete with request handlers for cores there).
 
 from __future__ import annotations
 
-from math import floor
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from kafkasim.hosts.disk import Disk
 from kafkasim.kernel.stations import FifoStation, PoolStation
-from kafkasim.kernel.streams import Stream
 
 DEFAULT_CORES: Final = 8
-WRITE_BACK_AGE_S: Final = 30.0
-"""Linux ``vm.dirty_expire_centisecs``: a dirty page so old is written back."""
-WRITE_BACK_EVERY_S: Final = 5.0
-"""Linux ``vm.dirty_writeback_centisecs``: how often the flusher looks."""
-
-
-class Disk:
-    """The disk behind the page cache: sequential rates and the cost of an fsync.
-
-    Appends go to the page cache and cost no disk time in their path; what waits for the
-    disk is an fsync (ZooKeeper's log, a leader-epoch file) and a cold read (recovery).
-    An fsync's service is lognormal between its median and 99th percentile.
-    """
-
-    def __init__(
-        self,
-        read_bytes_per_s: float,
-        write_bytes_per_s: float,
-        fsync_p50_s: float,
-        fsync_p99_s: float,
-        draws: Stream,
-        write_back_phase_s: float = 0.0,
-    ) -> None:
-        self.read_bytes_per_s = read_bytes_per_s
-        self.write_bytes_per_s = write_bytes_per_s
-        self.fsync_p50_s = fsync_p50_s
-        self.fsync_p99_s = fsync_p99_s
-        self.station = FifoStation("disk")
-        self._draws = draws
-        self._write_back_phase_s: float = write_back_phase_s
-
-    def fsync(self, now: float) -> float:
-        """One fsync that is asked for ``now``; returns when it is done (s)."""
-        return self.station.serve(now, self._draws.lognormal(self.fsync_p50_s, self.fsync_p99_s))
-
-    def written_back_at(self, now: float) -> float:
-        """What was written up to then (s) the operating system has put on the device by itself.
-
-        Linux's flusher wakes every ``dirty_writeback_centisecs`` and writes what is older than
-        ``dirty_expire_centisecs``, at a phase of its own.
-        """
-        phase_s = self._write_back_phase_s
-        return floor((now - phase_s) / WRITE_BACK_EVERY_S) * WRITE_BACK_EVERY_S + phase_s - WRITE_BACK_AGE_S
-
-    def read(self, now: float, size_bytes: int) -> float:
-        """A sequential read of ``size_bytes`` from the platter; returns when it is done (s)."""
-        return self.station.serve(now, size_bytes / self.read_bytes_per_s)
-
-    def write(self, now: float, size_bytes: int) -> float:
-        """A sequential write of ``size_bytes`` to the platter; returns when it is done (s)."""
-        return self.station.serve(now, size_bytes / self.write_bytes_per_s)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

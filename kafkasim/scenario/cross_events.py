@@ -9,7 +9,7 @@ from kafkasim.scenario.cross_reference import Facts, known_topic
 from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.paths import Path, find
 from kafkasim.scenario.places import OTHERS, PLACE_FORMS, parse_place
-from kafkasim.scenario.schema_events import LASTING, LINKS, NEED_FOR, TARGETED, VERBS, Ends, Event
+from kafkasim.scenario.schema_events import DISKS, LASTING, LINKS, NEED_FOR, TARGETED, VERBS, Ends, Event
 from kafkasim.scenario.targets import FORMS, parse_target
 
 _ROLES = ("controller", "zookeeper leader", "random broker")
@@ -35,6 +35,7 @@ def _event(facts: Facts, place: Path, event: Event) -> None:
         report.wrong((*place, "for"), f"belongs to {listed(LASTING)}", at_key=True)
     if verb in NEED_FOR and event.for_ is None and not report.broken((*place, "for")):
         report.wrong((*place, verb), "needs to know for how long", allowed="for: 8s beside it")
+    _disk_options(facts, place, verb, event)
     if verb in TARGETED:
         _target(facts, (*place, verb), getattr(event, verb))
     elif verb in LINKS:
@@ -79,6 +80,19 @@ def condition(facts: Facts, place: Path, text: str) -> None:
         _broker(facts, place, f"broker {number}", number)
     if said.topic is not None and said.partition is not None:
         _partition(facts, place, text, said.topic, said.partition)
+
+
+def _disk_options(facts: Facts, place: Path, verb: str, event: Event) -> None:
+    """``factor``, ``add`` and ``disk`` stand beside the verbs that know them."""
+    report = facts.report
+    for name, verbs in (("factor", ("slow_disk",)), ("add", ("slow_disk",)), ("disk", DISKS)):
+        if getattr(event, name) is not None and verb not in verbs:
+            report.wrong((*place, name), f"belongs to {listed(verbs)}", at_key=True)
+    if verb == "slow_disk" and event.factor is None and event.add is None:
+        if not report.broken((*place, "factor")) and not report.broken((*place, "add")):
+            report.wrong((*place, verb), "needs to know how slow", allowed="factor: 10 or add: 20ms beside it")
+    if verb in DISKS[1:] and str(getattr(event, verb)).startswith("zookeeper"):
+        report.wrong((*place, verb), "acts on log directories of brokers", getattr(event, verb), "a broker")
 
 
 def _below(facts: Facts, place: Path) -> list[Path]:

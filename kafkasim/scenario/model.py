@@ -257,6 +257,11 @@ class EventSpec:
     order: TopicOrderSpec | None = None
     rate_bytes_per_s: float = 0.0
     """Of an interface that is capped."""
+    factor: float = 1.0
+    """Of a slow disk: rates are divided, syncs multiplied by it."""
+    add_s: float = 0.0
+    disk: int | None = None
+    """Which disk of the machine, from 1; None: all."""
     when: ConditionSpec | None = None
     """It begins ``after_s`` after the first time that this happens; None: at ``at_s``."""
     after_s: float = 0.0

@@ -205,7 +205,9 @@ def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
     if verb in TARGETED:
-        return model.EventSpec(at, verb, parse_target(value), file.for_)
+        return model.EventSpec(
+            at, verb, parse_target(value), file.for_, factor=file.factor or 1.0, add_s=file.add or 0.0, disk=file.disk
+        )
     if verb in LINKS:
         return model.EventSpec(at, verb, for_s=file.for_, link=_link_fault(value))
     if verb in TOPICS:

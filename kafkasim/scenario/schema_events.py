@@ -137,6 +137,18 @@ class Event(Strict):
         None, description="SIGSTOP, or a long garbage collection, of a process; 'for' is needed."
     )
     power_loss: Text | None = Field(None, description="The machine is gone without a word; 'for' = until it boots.")
+    slow_disk: Text | None = Field(
+        None, description="The disks of a process's machine get slower: by 'factor' and 'add'."
+    )
+    disk_full: Text | None = Field(None, description="The disks of a broker's machine are full: directories fail.")
+    disk_failed: Text | None = Field(None, description="I/O errors on the disks of a broker's machine.")
+    factor: Annotated[float, Field(ge=1.0, le=1e6)] | None = Field(
+        None, description="Of slow_disk: rates are divided, syncs take so many times as long."
+    )
+    add: Duration | None = Field(None, description="Of slow_disk: added to every sync, read and write.")
+    disk: Annotated[StrictInt, Field(ge=1, le=64)] | None = Field(
+        None, description="Of slow_disk, disk_full, disk_failed: which disk of the machine (from 1); absent = all."
+    )
     partition: Ends | None = Field(None, description="Nothing gets through between two sets of machines.")
     latency: SlowEnds | None = Field(None, description="Links get slower by {add: 5ms}.")
     loss: LossyEnds | None = Field(None, description="Links lose packets with {probability: 0.01}.")
@@ -160,15 +172,19 @@ class Event(Strict):
     )
 
 
-VERBS = tuple(name for name in Event.model_fields if name not in ("at", "when", "after", "for_", "pause"))
+OPTIONS = ("at", "when", "after", "for_", "pause", "factor", "add", "disk")
+"""What stands beside a verb."""
+VERBS = tuple(name for name in Event.model_fields if name not in OPTIONS)
 """Every verb, in the order of the schema."""
-TARGETED = ("crash", "stop", "freeze", "power_loss")
+DISKS = ("slow_disk", "disk_full", "disk_failed")
+"""Verbs that act on the disks of a machine."""
+TARGETED = ("crash", "stop", "freeze", "power_loss", *DISKS)
 """Verbs whose value is a target."""
 LINKS = ("partition", "latency", "loss")
 """Verbs that act on links."""
 TOPICS = ("create_topic", "delete_topic", "add_partitions", "reassign")
 """Orders about topics."""
-LASTING = ("crash", "stop", "freeze", "power_loss", "rolling_restart", "nic_capped", *LINKS)
+LASTING = ("crash", "stop", "freeze", "power_loss", "rolling_restart", "nic_capped", *DISKS, *LINKS)
 """Verbs that know ``for``."""
 NEED_FOR = ("freeze",)
 """Verbs that make no sense without ``for``."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.stations import Job
 from kafkasim.kernel.streams import Stream

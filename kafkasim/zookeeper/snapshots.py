@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.hosts.life import Life
 from kafkasim.kernel.stations import FifoStation
 from kafkasim.zookeeper.parameters import ZooKeeperParameters

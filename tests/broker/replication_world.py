@@ -103,7 +103,7 @@ class Node:
             hints=True,
             filters_dead_replicas=True,
             joins_need_live_broker=True,
-            disk=None,
+            syncs_rolls=False,
             session_cache=FetchSessionCache(1000),
         )
         self.server = SocketServer(

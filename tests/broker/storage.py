@@ -5,7 +5,7 @@ from __future__ import annotations
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.log_config import LogConfig
 from kafkasim.broker.log_storage import LogStorage
-from kafkasim.hosts.host import Disk
+from kafkasim.hosts.disk import Disk
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.streams import Streams
 from kafkasim.protocol import TopicPartition

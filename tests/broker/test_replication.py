@@ -232,7 +232,7 @@ def test_a_roll_up_to_3_6_is_synced_under_the_logs_lock(syncs):
         log.config = LogConfig(segment_bytes=1500)
         log._begin_segment()
         if syncs:
-            node.replicas.disk = node.machine.disk
+            node.replicas.gate.syncs_rolls = True
             for fetcher in node.fetchers.values():
                 fetcher.settings.syncs_rolls = True
     first, second = Wire(world, 1), Wire(world, 1)

@@ -9,7 +9,8 @@ from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.produce_request import ProducerCosts
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.connection import Connection, Directory, Server
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel.scheduler import Scheduler
 from kafkasim.kernel.streams import Streams
 from kafkasim.messages import MetadataReply

@@ -19,7 +19,8 @@ from kafkasim.clients.partitioner import RandomNumbers, partition_for_key
 from kafkasim.clients.produce_request import ProducerCosts
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.connection import Connection, Directory, Server
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel.scheduler import URGENT, Scheduler
 from kafkasim.kernel.streams import Streams
 from kafkasim.links import Link

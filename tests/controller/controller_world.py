@@ -10,7 +10,8 @@ import simpy
 from kafkasim.connection import Connection, Directory, Server
 from kafkasim.controller.controller import Controller
 from kafkasim.controller.costs import ControllerCosts
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.messages import AlterPartitionBody, AlterPartitionItem, ElectLeadersBody, PartitionState
 from kafkasim.metrics.timeline import Timeline

@@ -7,7 +7,8 @@ from controller_world import FakeBroker
 from kafkasim.connection import Directory, Server
 from kafkasim.controller.controller import Controller
 from kafkasim.controller.costs import ControllerCosts
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.messages import PartitionState
 from kafkasim.metrics.timeline import Timeline

@@ -323,7 +323,7 @@ def test_switches_of_the_broker(line):
     assert broker.replicas.shared.hints is since(line, 3, 7)
     assert broker.replicas.shared.filters_dead_replicas is since(line, 3, 6)
     assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
-    assert (broker.replicas.disk is None) is since(line, 3, 7)
+    assert broker.replicas.gate.syncs_rolls is not since(line, 3, 7)
     settings = broker._fetcher_settings
     assert settings.syncs_rolls is not since(line, 3, 7)
     assert settings.syncs_cut_epochs is not since(line, 3, 8)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafkasim.hosts.host import Disk, Host
+from kafkasim.hosts.disk import Disk
+from kafkasim.hosts.host import Host
 from kafkasim.kernel import Environment, Streams
 from kafkasim.network import LinkFault, Network
 from kafkasim.zookeeper.client import ZooKeeperClient
