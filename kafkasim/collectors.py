@@ -11,6 +11,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from kafkasim.board import Board
+from kafkasim.broker.log_agreement import agreed_offset
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
@@ -219,6 +220,10 @@ class BrokerCollector(BrokerMonitor):
             # Below every replica's own high watermark all logs agree; above it a dead one's tail may differ.
             if replica.high_watermark < cut:
                 cut = replica.high_watermark
+        for replica in replicas:
+            # After an unclean election a dead leader's log goes its own way, also below what were high watermarks.
+            if replica is not partition:
+                cut = agreed_offset(partition.log, replica.log, cut)
         if cut <= partition.log.trimmed_offset:
             return
         starts = self._waiting.late_starts(tp)

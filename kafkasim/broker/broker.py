@@ -132,7 +132,7 @@ class Broker:
         self.replication_throttles = ReplicationThrottles(
             broker_id, config, version, self.clock, self.replicas, self.fetchers
         )
-        self.replication_throttles.from_topics(topics)
+        self.replication_throttles.from_topics(topics, topics.names())
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
         self.duties = Duties(self.life, self.replicas, self.isr_manager, config, directory)
