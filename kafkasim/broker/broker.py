@@ -126,6 +126,7 @@ class Broker:
             float(costs.network_read_s + costs.network_write_s), self.replicas.handle,
         )  # fmt: skip
         self.server = self._make_server()
+        self.server.buffer_bytes = max(0, int(config["socket.receive.buffer.bytes"]))
         self.replicas.serve(self.server)
         if self.throttle is not None:
             impose(self.throttle, self.replicas, self.server)

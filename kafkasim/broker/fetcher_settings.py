@@ -17,6 +17,7 @@ class FetcherSettings:
         self.partition_max_bytes: int = 1048576
         self.response_max_bytes: int = 10485760
         self.backoff_s: float = 1.0
+        self.receive_buffer_bytes: int = 0
         self.fetch_s: float = 0.0
         self.per_byte_s: float = 0.0
         self.per_session_partition_s: float = 0.0
@@ -32,6 +33,7 @@ def fetcher_settings(config: Mapping[str, Any], costs: Any, release: BrokerRelea
     settings.min_bytes = int(config["replica.fetch.min.bytes"])
     settings.partition_max_bytes = int(config["replica.fetch.max.bytes"])
     settings.response_max_bytes = int(config["replica.fetch.response.max.bytes"])
+    settings.receive_buffer_bytes = int(config["replica.socket.receive.buffer.bytes"])
     settings.backoff_s = config["replica.fetch.backoff.ms"] / 1000.0
     settings.fetch_s = float(costs.follower_fetch_s)
     settings.per_byte_s = float(costs.follower_per_byte_s)

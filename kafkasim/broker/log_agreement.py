@@ -13,6 +13,8 @@ def agreed_offset(one: PartitionLog, other: PartitionLog, offset: int) -> int:
 
     They differ below a high watermark only where a replica outside the ISR was elected.
     """
+    if offset <= one.trimmed_offset:
+        return offset  # logs are trimmed where all agree
     upto = one.index_of(offset)
     shift = one.trimmed - other.trimmed
     if upto == 0:

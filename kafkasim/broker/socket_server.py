@@ -49,6 +49,7 @@ class SocketServer(Server):
         self.bound: bool = False
         self.open: bool = False
         self.throttle: RequestThrottle | None = None
+        self.buffer_bytes: int = 0
         self.connections: list[Connection] = []
         self.handlers = WorkerPool(scheduler, io_threads, self._begin, handle, wake_up_s, "request_handlers")
         self.processors: list[FifoStation] = [FifoStation(f"network_thread_{i}") for i in range(network_threads)]
@@ -61,6 +62,11 @@ class SocketServer(Server):
         self._read_s: float = read_s
         self._write_s: float = write_s
         self._next_processor: int = 0
+
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """``socket.receive.buffer.bytes``; 0: the kernel tunes it."""
+        return self.buffer_bytes
 
     def listens(self) -> bool:
         """Whether the port is open: the kernel completes handshakes from :meth:`bind` on."""
