@@ -12,6 +12,7 @@ from mypy_extensions import mypyc_attr
 
 from kafkasim import losses
 from kafkasim.board import Board
+from kafkasim.broker.log_agreement import agreed_offset
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
@@ -239,6 +240,10 @@ class BrokerCollector(BrokerMonitor):
             # Up to 0.10.2 a started follower is cut to the high watermark of its last checkpoint.
             if not replica.keeps_epochs and replica.checkpointed_high_watermark < cut:
                 cut = replica.checkpointed_high_watermark
+        for replica in replicas:
+            # After an unclean election a dead leader's log goes its own way, also below what were high watermarks.
+            if replica is not partition:
+                cut = agreed_offset(partition.log, replica.log, cut)
         if cut <= partition.log.trimmed_offset:
             return
         cut = partition.log.whole_below(cut)

@@ -62,6 +62,11 @@ class ConnectionOwner:
 class Server:
     """What a broker's socket server implements."""
 
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """``socket.receive.buffer.bytes``; 0: the kernel tunes it."""
+        return 0
+
     def listens(self) -> bool:
         """Whether the port is open."""
         raise NotImplementedError
@@ -100,12 +105,12 @@ class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.
 
     ``down`` is the way of the responses.  ``cause`` is the timeline row that broke it (0: none);
-    ``context`` is what the owner wants to find again.
+    ``context`` is what the owner wants to find again; ``receive_buffer_bytes`` its socket's buffer (0: the kernel's).
     """
 
     def __init__(
         self, network: Network, name: str, owner: ConnectionOwner, client_host: Host, server: Server,
-        server_host: Host, node_id: int, context: Any = None,
+        server_host: Host, node_id: int, context: Any = None, receive_buffer_bytes: int = 0,
     ) -> None:  # fmt: skip
         self.name = name
         self.owner = owner
@@ -124,8 +129,10 @@ class Connection:
         self.session: object | None = None
         self.quota: object | None = None
         self._scheduler = network.scheduler
-        self._up = network.channel(client_host, server_host, f"{name}/up", server.receive)
-        self.down = network.channel(server_host, client_host, f"{name}/down", owner.response_arrived)
+        self._up = network.channel(client_host, server_host, f"{name}/up", server.receive, server.receive_buffer_bytes)
+        self.down = network.channel(
+            server_host, client_host, f"{name}/down", owner.response_arrived, receive_buffer_bytes
+        )
         self._up.refused = self._lost
         self.down.refused = self._fin
 

@@ -7,8 +7,10 @@ one kernel event at the receiver, because traffic from elsewhere joins there.
 
 What faults do to links, and TCP about it, is in :mod:`kafkasim.links`.
 
-Left out: TCP windows and slow start, packet headers.  A large response is one job of
-the interface, not a share of it.
+A message larger than the receiver's socket buffer waits for acknowledgements in between (:class:`WindowedChannel`).
+
+Left out: slow start, congestion windows, packet headers.  A large response is one job of the interface, not a share of
+it.
 """
 
 from __future__ import annotations
@@ -209,6 +211,39 @@ class Channel(Attached):
             self._deliver(message)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class WindowedChannel(Channel):
+    """A channel to a socket whose receive buffer is set, so that the kernel does not tune it.
+
+    No more than ``window_bytes`` are on their way unacknowledged: of a larger message so much goes by in a round trip,
+    if the interfaces would do more.  (Linux doubles the buffer that is asked for, and half of it is window.)
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, source: Host, target: Host, latency_s: float, jitter_s: float, draws: Stream,
+        deliver: Callable[[Any], None], link: Link, window_bytes: int,
+    ) -> None:  # fmt: skip
+        super().__init__(scheduler, source, target, latency_s, jitter_s, draws, deliver, link)
+        self.window_bytes: int = window_bytes
+
+    def send(self, message: Message, at: float) -> float:
+        """As ever; a message of several windows takes the longer."""
+        window_bytes = self.window_bytes
+        if message.size_bytes <= window_bytes:
+            return Channel.send(self, message, at)
+        usual_s = self.latency_s
+        round_trip_s = 2.0 * usual_s + self.link.extra_latency_s + self.link.back.extra_latency_s
+        pace_s = 0.0 if self._loopback else max(self._out_s_per_byte, self._in_s_per_byte)
+        pause_s = round_trip_s - window_bytes * pace_s
+        if pause_s <= 0.0:
+            return Channel.send(self, message, at)
+        stalled_s = pause_s * ((message.size_bytes - 1) // window_bytes)
+        self.latency_s = usual_s + stalled_s
+        left = Channel.send(self, message, at)
+        self.latency_s = usual_s
+        return left + stalled_s
+
+
 class LinkFault:
     """What is wrong with the links from ``sources`` to ``targets`` (and back, if ``both_ways``).
 
@@ -269,10 +304,17 @@ class Network:
             return self._same_rack
         return self._cross_rack
 
-    def channel(self, source: Host, target: Host, name: str, deliver: Callable[[Any], None]) -> Channel:
-        """A new channel; ``name`` names its jitter's random stream."""
+    def channel(
+        self, source: Host, target: Host, name: str, deliver: Callable[[Any], None], window_bytes: int = 0
+    ) -> Channel:
+        """A new channel; ``name`` names its jitter's random stream, ``window_bytes`` a receive buffer that is set."""
         latency_s, jitter_s = self.link(source, target)
         draws = self.streams.stream(f"network/{name}")
+        if window_bytes > 0:
+            link = self.state_of(source, target)
+            return WindowedChannel(
+                self.scheduler, source, target, latency_s, jitter_s, draws, deliver, link, window_bytes
+            )
         return Channel(
             self.scheduler, source, target, latency_s, jitter_s, draws, deliver, self.state_of(source, target)
         )

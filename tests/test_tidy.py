@@ -55,7 +55,7 @@ LONG = {
     "clients/accumulator.py": 415,
     "clients/consumer.py": 420,
     "clients/membership.py": 415,
-    "clients/network_client.py": 430,
+    "clients/network_client.py": 435,
     "clients/sender.py": 440,
     "collectors.py": 575,
     "controller/controller.py": 455,

@@ -143,13 +143,14 @@ class Broker:
         )  # fmt: skip
         self.failures = LogDirFailureHandler(self)
         self.server = self._make_server()
+        self.server.buffer_bytes = max(0, int(config["socket.receive.buffer.bytes"]))
         self.replicas.serve(self.server)
         if self.throttle is not None:
             impose(self.throttle, self.replicas, self.server)
         self.replication_throttles = ReplicationThrottles(
             broker_id, config, version, self.clock, self.replicas, self.fetchers
         )
-        self.replication_throttles.from_topics(topics)
+        self.replication_throttles.from_topics(topics, topics.names())
         self.isr_manager = self._make_isr_manager()
         self._events.isr_manager = self.isr_manager
         self.isr_writer = self._events.isr_writer = self._make_isr_writer()

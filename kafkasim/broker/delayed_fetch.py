@@ -1,8 +1,6 @@
 """Fetches at one broker that are read, parked and answered: sessions, what is enough, who is woken.
 
 Stands for ``DelayedFetch``, ``FetchSession`` and ``ReplicaManager.readFromLog``.
-
-Left out: response rotation within a session.
 """
 
 from __future__ import annotations
@@ -124,6 +122,7 @@ class DelayedFetches:
             return 0
         max_bytes = session.max_bytes
         kept: list[SessionPartition] = []
+        served: list[SessionPartition] = []
         answered = data.answered
         consumer = data.replica_id < 0
         selector = self._replicas.selector if consumer and data.rack else None
@@ -180,12 +179,14 @@ class DelayedFetches:
                     if last.base_offset + last.count >= upper:
                         entry.dirty = False
                 if entry.dirty:
-                    kept.append(entry)
+                    served.append(entry)  # has more: behind those that got nothing of this answer
             fetch.bytes = size
             fetch.high_watermark = high_watermark
             fetch.log_start_offset = log.log_start_offset
             total += size
             answered.append(fetch)
+        if served:
+            kept.extend(served)
         session.dirty = kept
         return total
 

@@ -206,6 +206,8 @@ class ReplicaFetcher(PartitionStates):
             directory.server(self.source_id),
             directory.host(self.source_id),
             self.source_id,
+            None,
+            self.settings.receive_buffer_bytes,
         )
         # A new connection begins a new session: a full fetch.
         settings = self.settings

@@ -19,6 +19,7 @@ class FetcherSettings:
         self.backoff_s: float = 1.0
         self.request_timeout_s: float = 30.0
         self.connect_timeout_s: float = 10.0
+        self.receive_buffer_bytes: int = 0
         self.fetch_s: float = 0.0
         self.per_byte_s: float = 0.0
         self.per_session_partition_s: float = 0.0
@@ -43,6 +44,7 @@ def fetcher_settings(
     settings.min_bytes = int(config["replica.fetch.min.bytes"])
     settings.partition_max_bytes = int(config["replica.fetch.max.bytes"])
     settings.response_max_bytes = int(config["replica.fetch.response.max.bytes"])
+    settings.receive_buffer_bytes = int(config["replica.socket.receive.buffer.bytes"])
     settings.backoff_s = config["replica.fetch.backoff.ms"] / 1000.0
     settings.request_timeout_s = config["request.timeout.ms"] / 1000.0
     timeout_ms = config["replica.socket.timeout.ms"]

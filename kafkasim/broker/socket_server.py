@@ -49,6 +49,7 @@ class SocketServer(Server):
         self.bound: bool = False
         self.open: bool = False
         self.throttle: RequestThrottle | None = None
+        self.buffer_bytes: int = 0
         self.connections: list[Connection] = []
         # Nobody else wants the cores of a host of its own; where they are shared, who comes first goes first.
         own = host.cpu is None
@@ -72,6 +73,11 @@ class SocketServer(Server):
     def request_wait_s(self) -> float:
         """How long they took from the socket to there (s, sum)."""
         return self.handlers.before_s
+
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """``socket.receive.buffer.bytes``; 0: the kernel tunes it."""
+        return self.buffer_bytes
 
     def listens(self) -> bool:
         """Whether the port is open: the kernel completes handshakes from :meth:`bind` on."""

@@ -6,7 +6,7 @@ in ZooKeeper and outlive a process; what has been measured does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafkasim.broker.fetcher import ReplicaFetcher
@@ -51,9 +51,9 @@ class ReplicationThrottles:
         self._heeded = False
         self.limit(None)
 
-    def from_topics(self, topics: Topics) -> None:
-        """What the topics' own configs throttle, from the start."""
-        for topic in topics.names():
+    def from_topics(self, topics: Topics, names: Iterable[str]) -> None:
+        """What the own configs of these topics throttle."""
+        for topic in names:
             config = topics.config(topic)
             self.throttle(
                 topic,

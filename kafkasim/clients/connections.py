@@ -119,8 +119,9 @@ class Connections(ConnectionOwner):
         server_host = self._directory.host(state.broker)
         server = self._directory.server(state.broker)
         connection = Connection(
-            self._network, f"{self.name}/{state.label}", self, self.host, server, server_host, state.broker, state
-        )
+            self._network, f"{self.name}/{state.label}", self, self.host, server, server_host, state.broker, state,
+            self.settings.receive_buffer_bytes,
+        )  # fmt: skip
         state.connection = connection
         connection.open()
 

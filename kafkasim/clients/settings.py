@@ -53,6 +53,7 @@ class ClientSettings:
         retry_max_ms = int(config.get("retry.backoff.max.ms", 1000))
         # The retry back-off is a constant before 3.7, and where the maximum is not above it.
         self.retry_backoff_max_ms: int = retry_max_ms if number >= (3, 7, 0) else self.retry_backoff_ms
+        self.receive_buffer_bytes: int = max(0, int(config.get("receive.buffer.bytes", 0)))
         self.reconnect_backoff_ms: int = int(config.get("reconnect.backoff.ms", 50))
         self.reconnect_backoff_max_ms: int = int(config.get("reconnect.backoff.max.ms", 1000))
         self.setup_timeout_ms: int = int(config.get("socket.connection.setup.timeout.ms", 10000))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kafkasim.cluster import Cluster
 from kafkasim.controller.placement import place
 from kafkasim.faults.administrator import AdminOrder
+from kafkasim.faults.move_throttle import MoveThrottle
 from kafkasim.hosts.host import Host
 from kafkasim.messages import AlterReassignmentsBody, CreatePartitionsBody, CreateTopicBody, DeleteTopicBody
 from kafkasim.protocol import (
@@ -121,12 +122,20 @@ class AddPartitions(TopicOrder):
 
 
 class Reassign(TopicOrder):
-    """Replicas move: the targets are placed once, as ``kafka-reassign-partitions --generate`` does."""
+    """Replicas move: the targets are placed once, as ``kafka-reassign-partitions --generate`` does.
+
+    With ``throttle`` the tool limits every broker that gives or takes a replica, before it asks (``--execute
+    --throttle``), and lifts that when nothing is being reassigned any more (``--verify``, here as soon as it can).
+    """
 
     def __init__(self, cluster: Cluster, host: Host, spec: EventSpec, cause: int) -> None:
         assert spec.order is not None
         self._targets = _targets(cluster, spec.order)
+        self._throttle: MoveThrottle | None = None
         super().__init__(cluster, host, spec, cause)
+        if spec.order.throttle_bytes_per_s is not None:
+            self._throttle = MoveThrottle(cluster, self._targets, spec.order.throttle_bytes_per_s)
+            self.note("throttle", f"{self.hit}: {spec.order.throttle_bytes_per_s / 1e6:g} MB/s a broker")
 
     def request(self) -> Request:
         """AlterPartitionReassignments of all partitions at once."""
@@ -146,7 +155,13 @@ class Reassign(TopicOrder):
     def undone(self) -> bool:
         """Nothing is being reassigned."""
         controller = self._cluster.active_controller()
-        return self.answered_at is not None and controller is not None and not controller.controller.context.reassigning
+        if self.answered_at is None or controller is None or controller.controller.context.reassigning:
+            return False
+        if self._throttle is not None:
+            self._throttle.lift()
+            self._throttle = None
+            self.note("throttle_lifted", self.hit)
+        return True
 
 
 def _targets(cluster: Cluster, order: TopicOrderSpec) -> dict[int, tuple[int, ...]]:

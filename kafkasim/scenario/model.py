@@ -223,6 +223,8 @@ class TopicOrderSpec:
     to: tuple[int, ...] | None = None
     """Brokers among which the replicas are placed anew."""
     assignment: dict[int, list[int]] | None = None
+    throttle_bytes_per_s: float | None = None
+    """Of a reassignment: what each broker sends and takes of its copies (None: as fast as it goes)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,9 +234,10 @@ def _order(facts: Facts, file: Event) -> model.TopicOrderSpec:
     order = file.reassign
     assert order is not None
     if order.topic is not None:
-        return model.TopicOrderSpec((order.topic,), assignment=dict(sorted((order.assignment or {}).items())))
+        assignment = dict(sorted((order.assignment or {}).items()))
+        return model.TopicOrderSpec((order.topic,), assignment=assignment, throttle_bytes_per_s=order.throttle)
     names = sorted(facts.file.topics) if order.topics == "all" else list(order.topics or ())
-    return model.TopicOrderSpec(tuple(names), to=tuple(order.to or ()))
+    return model.TopicOrderSpec(tuple(names), to=tuple(order.to or ()), throttle_bytes_per_s=order.throttle)
 
 
 def _link_fault(ends: Ends) -> LinkFaultSpec:

@@ -88,6 +88,9 @@ class Reassign(Strict):
     assignment: dict[NumberKey, Annotated[list[BrokerId], Field(min_length=1)]] | None = Field(
         None, description="New replicas of some of its partitions, preferred leader first."
     )
+    throttle: PositiveByteRate | None = Field(
+        None, description="What each broker sends, and takes, of the copies, such as 10MB/s; absent: no limit."
+    )
 
     @model_validator(mode="after")
     def _pair(self) -> Reassign:

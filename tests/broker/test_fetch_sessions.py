@@ -6,7 +6,7 @@ import pytest
 
 from kafkasim.broker.fetcher import FETCH_REQUEST_BASE_BYTES, FETCH_REQUEST_PARTITION_BYTES, FETCH_REQUEST_TOPIC_BYTES
 from kafkasim.broker.sessions import EVICTED, FetchSession, FetchSessionCache
-from kafkasim.protocol import FetchRequestData
+from kafkasim.protocol import FETCH, FetchPartition, FetchRequestData, Request
 from tests.broker.replication_world import Wire, World
 
 CONSUMER, FOLLOWER = -1, 3
@@ -116,3 +116,32 @@ def test_an_evicted_follower_is_told_once_and_fetches_on():
     world.env.run(until=3.0)
     assert wire.answers and world.nodes[2].partition(world.tps[0]).log.log_end_offset == 10
     assert len(cache) == 1
+
+
+def test_partitions_that_returned_data_go_to_the_end_of_the_session():
+    """Each answer has room for one batch: three partitions with a backlog take turns."""
+    world = World(brokers=1, partitions=3)
+    wire = Wire(world, 1)
+    for i in range(9):
+        wire.produce(0.1 + i / 100, world.tps[i % 3], first=10 * i, size=1000)
+    world.env.run(until=1.0)
+    reader = Wire(world, 1)
+    partitions = {tp.index: FetchPartition(tp) for tp in world.tps}
+    data = FetchRequestData(CONSUMER, partitions, 0.5, 1, 1000)
+    named = list(partitions.values())
+    for fetch in named:
+        fetch.current_leader_epoch = 0
+    served = []
+    for i in range(6):
+        data.name(named, None)
+        request = Request(FETCH, 100, None, 0, None, data)
+        at = 1.0 + i / 10
+        world.env.call_at(at, lambda at, request=request: reader.connection.send(request, at), at)
+        world.env.run(until=at + 0.05)
+        named = [fetch for fetch in data.answered if fetch.batches]
+        for fetch in named:
+            served.append(fetch.tp.partition)
+            last = fetch.batches[-1]
+            fetch.fetch_offset = last.base_offset + last.count
+            fetch.batches = []
+    assert served == [0, 1, 2, 0, 1, 2]

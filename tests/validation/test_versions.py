@@ -324,6 +324,10 @@ def test_switches_of_the_broker(line):
     assert broker.replicas.shared.filters_dead_replicas is since(line, 3, 6)
     assert broker.replicas.joins_need_live_broker is since(line, 3, 3)
     assert broker.replicas.gate.syncs_rolls is not since(line, 3, 7)
+    assert broker.replicas.shared.followers_serve is since(line, 2, 4)
+    assert broker.replicas.shared.prefers_at_once is since(line, 3, 2)
+    assert broker.release.prefers_isr_only is since(line, 3, 3)
+    assert broker.replication_throttles.leader._keeps_overlap is since(line, 3, 8)
     settings = broker._fetcher_settings
     assert settings.syncs_rolls is not since(line, 3, 7)
     assert settings.syncs_cut_epochs is not since(line, 3, 8)
