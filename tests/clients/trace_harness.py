@@ -78,7 +78,7 @@ class TraceNetwork(Network):
         super().__init__(scheduler, streams, (0.0, 0.0), (0.0, 0.0), 0.0)
         self.connect_s = 0.0
 
-    def channel(self, source: Host, target: Host, name: str, deliver: Any) -> Channel:
+    def channel(self, source: Host, target: Host, name: str, deliver: Any, window_bytes: int = 0) -> Channel:
         channel = TraceChannel(self.scheduler, source, target, 0.0, 0.0, self.streams.stream(name), deliver, Link())
         channel.connect_s = self.connect_s if name.endswith("/up") else 0.0
         return channel

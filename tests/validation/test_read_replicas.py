@@ -141,7 +141,9 @@ def test_members_of_the_isr_are_never_held_back():
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["reassignment-flood", "reassignment-throttled"])
-def test_the_incidents_end_as_they_say(name):
-    summary = simulate(SCENARIOS / "incidents" / f"{name}.yaml").result().summary
+@pytest.mark.parametrize(
+    "name", ["incidents/reassignment-flood", "incidents/reassignment-throttled", "quotas/noisy-neighbour"]
+)
+def test_what_is_throttled_ends_as_it_says(name):
+    summary = simulate(SCENARIOS / f"{name}.yaml").result().summary
     assert [row["text"] for row in summary["expectations"] if not row["holds"]] == []
