@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafkasim.broker.partition import Partition
+from kafkasim.losses import note_order
 from kafkasim.protocol import TopicPartition
 from kafkasim.waiting import time_at
 
@@ -83,6 +84,7 @@ class Books:
         leader = self._cluster.board.leader_of(tp.index)
         log = replica.log
         streams = self._cluster.ledger.streams
+        note_order(self._cluster.oddities, self._cluster.ledger, tp, log.batches)
         batches = [(streams[b.stream], b.first, b.first + b.count, b.base_offset) for b in log.batches if b.stream >= 0]
         positions: dict[str, tuple[int, int]] = {}
         for group in self._cluster.groups.values():

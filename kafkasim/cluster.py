@@ -26,6 +26,7 @@ from kafkasim.messages import PartitionState
 from kafkasim.metrics.availability import AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook
 from kafkasim.metrics.ledger import Ledger
+from kafkasim.metrics.oddities import Oddities
 from kafkasim.metrics.series import SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
@@ -99,8 +100,11 @@ class Cluster(Directory):
         self.topics = make_topics(scenario)
         self.board = Board(self.topics)
         self.waiting = Waiting(self)
+        self.oddities = Oddities()
         books = (self.topics, self.ledger, self.latency)
-        self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self.waiting)
+        self.broker_collector = BrokerCollector(
+            *books, self.series, self.timeline, self.board, self.waiting, self.oddities
+        )
         self.client_collector = ClientCollector(
             *books,
             self.availability,
@@ -111,6 +115,7 @@ class Cluster(Directory):
             self.broker_collector.paced,
             self.broker_collector.unanswered,
             self.env.scheduler,
+            self.oddities,
         )
         self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
         self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)

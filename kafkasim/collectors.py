@@ -15,9 +15,11 @@ from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.losses import acknowledged_and_gone, holds, note_exposed, note_order, only_on
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
-from kafkasim.metrics.ledger import GroupAccount, Ledger, StreamAccount
+from kafkasim.metrics.ledger import GroupAccount, Ledger
+from kafkasim.metrics.oddities import Oddities
 from kafkasim.metrics.series import Counter, SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
@@ -107,11 +109,15 @@ class BrokerCollector(BrokerMonitor):
         timeline: Timeline,
         board: Board,
         waiting: WaitingTimes,
+        oddities: Oddities,
     ) -> None:
         self.board = board
+        self.oddities = oddities
         self.unanswered: dict[tuple[int, int], Unanswered] = {}
         self.keeps_logs: bool = False
         """Whether logs stay whole in memory: what all have read may still be lost with a machine's power."""
+        self.lost_unflushed: bool = False
+        """Whether a machine has lost what it had not flushed."""
         self._led: list[Partition | None] = [None] * len(topics)
         self._powerless: dict[int, list[tuple[list[RecordBatch], int]]] = {}
         self._topics = topics
@@ -178,11 +184,12 @@ class BrokerCollector(BrokerMonitor):
     def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
         """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
         if not partition.internal:
+            self.lost_unflushed = True
             self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
 
     def _settle_powerless(self, leader: Partition, now: float) -> None:
         for removed, cause in self._powerless.pop(leader.tp.index):
-            missing = [batch for batch in removed if not _holds(leader, batch)]
+            missing = [batch for batch in removed if not holds(leader, batch)]
             self._note_losses(f"broker {leader.broker_id}", leader.tp, missing, cause, now)
 
     def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
@@ -193,7 +200,8 @@ class BrokerCollector(BrokerMonitor):
                 continue
             account = self._ledger.streams[batch.stream]
             if not any(first <= batch.first < last for first, last, _ in account.losses):
-                gone += _lost(account, batch, leader)
+                gone += acknowledged_and_gone(account, batch, leader)
+            note_exposed(self.oddities, tp, account, batch, cause)
             account.lose(batch.first, batch.first + batch.count, cause, batch.committed)
         if gone:
             self._timeline.add(now, actor, "lost", f"{tp}: {gone} acknowledged records", cause or None)
@@ -222,7 +230,9 @@ class BrokerCollector(BrokerMonitor):
         if cut <= partition.log.trimmed_offset:
             return
         starts = self._waiting.late_starts(tp)
-        for batch in partition.log.trim(cut):
+        dropped = partition.log.trim(cut)
+        note_order(self.oddities, self._ledger, tp, dropped)
+        for batch in dropped:
             if batch.stream >= 0:
                 stream = self._ledger.streams[batch.stream]
                 stream.settle(batch.first, batch.first + batch.count)
@@ -268,40 +278,9 @@ class BrokerCollector(BrokerMonitor):
         self._led[index] = leader
         if before is not None and not partition.internal:
             # What only the former leader had is gone with its leadership, whenever it will be cut off its log.
-            beyond = _only_on(before, leader)
+            beyond = only_on(before, leader)
             if beyond:
                 self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
-
-
-def _holds(replica: Partition, batch: RecordBatch) -> bool:
-    log = replica.log
-    if batch.base_offset >= log.log_end_offset:
-        return False
-    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)] is batch
-
-
-def _only_on(before: Partition, leader: Partition) -> list[RecordBatch]:
-    """The last batches of a former leader's log that the new leader's log does not hold."""
-    mine = {batch.base_offset: batch for batch in leader.log.batches[-4096:]}
-    only: list[RecordBatch] = []
-    for batch in reversed(before.log.batches):
-        if mine.get(batch.base_offset) is batch or batch.base_offset < leader.log.trimmed_offset:
-            break
-        only.append(batch)
-    only.reverse()
-    return only
-
-
-def _lost(account: StreamAccount, batch: RecordBatch, leader: Partition | None) -> int:
-    """How many acknowledged records of ``batch`` are not on the leader's log."""
-    first, last = batch.first, batch.first + batch.count
-    acknowledged = sum(b - a for a, b in account.acknowledged.overlaps(first, last))
-    if not acknowledged or leader is None:
-        return acknowledged
-    for kept in leader.log.batches:
-        if kept.stream == batch.stream and kept.first < last and kept.first + kept.count > first:
-            return 0
-    return acknowledged
 
 
 class ClientCollector(ClientMonitor):
@@ -320,7 +299,9 @@ class ClientCollector(ClientMonitor):
         paced: list[bool],
         unanswered: dict[tuple[int, int], Unanswered],
         scheduler: Scheduler,
+        oddities: Oddities,
     ) -> None:
+        self._oddities = oddities
         self._unanswered = unanswered
         self._scheduler = scheduler
         self.clients: list[Client] = []
@@ -497,6 +478,20 @@ class ClientCollector(ClientMonitor):
         key = (name, tp.index)
         if key not in self.first_positions:
             self.first_positions[key] = offset
+
+    def jumped(self, client: int, tp: TopicPartition, polled: int, offset: int, reset: bool, now: float) -> None:
+        """A member that has polled up to ``polled`` goes on elsewhere."""
+        name = self.clients[client].name
+        self._oddities.jump(name, tp.name, polled, offset, now)
+        leader = self._board.leader_of(tp.index)
+        if not reset or offset <= polled or leader is None:
+            return
+        log = leader.log
+        for batch in log.batches[log.index_of(max(polled, log.trimmed_offset)) :]:
+            low, high = max(polled, batch.base_offset), min(offset, batch.base_offset + batch.count)
+            if low < high and batch.stream >= 0:
+                first = batch.first - batch.base_offset
+                self._ledger.streams[batch.stream].group(name).skip(first + low, first + high)
 
     def is_paced(self, producer: str) -> bool:
         """Whether the records of ``producer`` are evenly spaced within a stream."""

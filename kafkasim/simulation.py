@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kafkasim.books import Books
+from kafkasim.checks.anomalies import Anomalies
 from kafkasim.checks.checker import CheckedMonitor, Checker
 from kafkasim.checks.expectations import evaluate
 from kafkasim.cluster import Cluster
@@ -115,6 +116,7 @@ class Simulation:
             controllers=controller_rows(cluster),
             events=[event.as_dict() for event in self.schedule.events],
             findings=self.checker.findings(),
+            anomalies=Anomalies(cluster).rows(),
             warnings=self.scenario.warnings,
             sessions=cluster.session_rows(),
             calibrated=False,

@@ -25,6 +25,7 @@ FLOORS = [
     ["controller"],
     ["broker"],
     ["board"],
+    ["losses"],
     ["collectors"],
     ["waiting", "placing", "applications"],
     ["books"],

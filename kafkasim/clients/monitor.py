@@ -39,6 +39,9 @@ class ClientMonitor:
         """A member's position was set: from a committed offset, or by its reset policy."""
         raise NotImplementedError
 
+    def jumped(self, client: int, tp: TopicPartition, polled: int, offset: int, reset: bool, now: float) -> None:
+        """A member that has polled up to ``polled`` goes on at another offset (``reset``: by its policy)."""
+
     def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
         """A row of the timeline (``metadata_learned``, ``connections_reset``, …); returns its id."""
         raise NotImplementedError

@@ -197,6 +197,16 @@ EXPECTATIONS: Final = (
     Field("reason", TEXT, optional=True),
 )
 
+ANOMALIES: Final = (
+    Field("name", TEXT),
+    Field("count", INTEGER, "records, jumps"),
+    Field("allowed", BOOLEAN),
+    Field("not_allowed", INTEGER, "records, jumps"),
+    Field("example", TEXT, optional=True),
+    Field("cause", INTEGER, optional=True),
+    Field("because", TEXT, optional=True),
+)
+
 FINDINGS: Final = (
     Field("invariant", TEXT),
     Field("topic", TEXT),
@@ -229,6 +239,7 @@ SUMMARY: Final = (
     *(field._replace(path=f"headline.{field.path}") for field in HEADLINE),
     *_listed("expectations", EXPECTATIONS),
     *_listed("findings", FINDINGS),
+    *_listed("anomalies", ANOMALIES),
     *_ledger("ledger."),
     *_ledger("ledger.topics.*."),
     Field("ledger.losses[].topic", TEXT),

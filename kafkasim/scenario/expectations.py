@@ -1,6 +1,7 @@
 """The sentences of ``expect:``, parsed.
 
-``no acknowledged record is lost`` · ``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
+``no acknowledged record is lost`` · ``no anomaly outside the allowed ones`` ·
+``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
 · METRIC [``of`` TOPIC[-P]] [``for`` CLIENT] OP QUANTITY [``outside events`` | ``from A to B``].
 """
 
@@ -26,14 +27,22 @@ JMX_NAMES = (
 )  # fmt: skip
 """Broker and controller metrics, by the names that Kafka's MBeans have."""
 
+ANOMALIES = (
+    "lost-write", "duplicate", "inconsistent-offsets", "unseen", "failed-read", "precommitted-read",
+    "nonmonotonic-send", "nonmonotonic-poll", "poll-skip",
+)  # fmt: skip
+"""Jepsen's names of what may go wrong with a record, in the order of a result."""
+
 FORMS = (
-    "no acknowledged record is lost; no record is delivered twice to GROUP; every record is delivered to GROUP; "
+    "no acknowledged record is lost; no anomaly outside the allowed ones; "
+    "no record is delivered twice to GROUP; every record is delivered to GROUP; "
     "METRIC [of TOPIC[-P]] [for CLIENT] < <= > >= or == QUANTITY [outside events | from A to B]"
 )
 METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
     "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
     "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
+    "anomaly NAME",
 )  # fmt: skip
 
 
@@ -47,7 +56,7 @@ class ExpectationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One sentence. ``kind`` is ``not_lost``, ``not_twice``, ``all_delivered`` or ``metric``."""
+    """One sentence. ``kind`` is ``not_lost``, ``allowed_only``, ``not_twice``, ``all_delivered`` or ``metric``."""
 
     text: str
     kind: str
@@ -55,9 +64,9 @@ class Expectation:
     metric: str | None = None
     """``produce_latency``, ``commit_latency``, ``end_to_end_latency``, ``produce_unavailability``,
     ``consume_unavailability``, ``acknowledged_lost``, ``failed``, ``extra_copies``, ``consumer_lag``,
-    ``throughput_in``, ``throughput_out``, ``errors``, ``diverged``, ``isr`` or ``jmx``."""
+    ``throughput_in``, ``throughput_out``, ``errors``, ``anomaly``, ``diverged``, ``isr``, ``jmx``."""
     statistic: str | None = None
-    """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; name of an error or MBean."""
+    """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; an error's, anomaly's or MBean's name."""
     topic: str | None = None
     partition: int | None = None
     client: str | None = None
@@ -83,6 +92,8 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
         raise ExpectationError("is longer than 500 characters")
     if sentence == "no acknowledged record is lost":
         return Expectation(sentence, "not_lost")
+    if sentence == "no anomaly outside the allowed ones":
+        return Expectation(sentence, "allowed_only")
     if found := re.fullmatch(r"no record is delivered twice to (\S+)", sentence):
         return Expectation(sentence, "not_twice", group=found[1])
     if found := re.fullmatch(r"every record is delivered to (\S+)", sentence):
@@ -91,6 +102,8 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
     if not found:
         raise ExpectationError("is not a sentence that can be checked")
     metric, statistic, unit = _metric(found["metric"])
+    if metric == "anomaly" and (found["topic"] or found["client"] or found["outside"] or found["from"]):
+        raise ExpectationError("an anomaly is counted over the whole run", "anomaly NAME < <= > >= or == NUMBER")
     topic, partition = (None, None) if found["topic"] is None else split_partition(found["topic"], topics)
     try:
         since = parse_duration(found["from"]) if found["from"] else None
@@ -123,6 +136,10 @@ def _metric(text: str) -> tuple[str, str | None, str]:
         return text.replace(" ", "_"), None, "rate"
     if text == "final isr":
         return "isr", "final", "count"
+    if found := re.fullmatch(r"anomaly (\S+)", text):
+        if found[1] not in ANOMALIES:
+            raise ExpectationError(f"'{found[1][:60]}' is not an anomaly", ", ".join(ANOMALIES))
+        return "anomaly", found[1], "count"
     if found := re.fullmatch(r"errors ([A-Z][A-Z_]*)", text):
         return "errors", found[1], "count"
     if text in JMX_NAMES:
