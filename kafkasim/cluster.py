@@ -13,6 +13,7 @@ from typing import Any
 from kafkasim.applications import make_member, make_producer
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
+from kafkasim.broker.collections import BrokerCollections
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.producer import ProducerInstance
@@ -118,7 +119,10 @@ class Cluster(Directory):
             self.oddities,
         )
         self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
-        self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
+        self.broker_collector.keeps_logs = any(
+            event.verb == "power_loss" or (event.random is not None and "power_loss" in event.random.kinds)
+            for event in scenario.events
+        )
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
         self.restart_delay_s: dict[int, float] = {}
@@ -128,6 +132,7 @@ class Cluster(Directory):
         self.assignment = {index: state.replicas for index, state in states.items()}
         self._make_brokers()
         self._settle(states)
+        self.collections = self._make_heaps()
         self.producers: dict[str, Producer] = {}
         self.groups: dict[str, Group] = {}
         for producer in scenario.producers:
@@ -226,6 +231,15 @@ class Cluster(Directory):
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
                 self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
             )  # fmt: skip
+
+    def _make_heaps(self) -> dict[int, BrokerCollections]:
+        """The Java heaps of the brokers whose hosts have one."""
+        heaps: dict[int, BrokerCollections] = {}
+        for broker_id, broker in self.brokers.items():
+            spec = self.host_spec(self.scenario.cluster.brokers.host_of(broker_id)).jvm
+            if spec is not None:
+                heaps[broker_id] = BrokerCollections(broker, spec)
+        return heaps
 
     def _settle(self, states: dict[int, PartitionState]) -> None:
         """The settled start: znodes, sessions, registrations, roles, a controller."""

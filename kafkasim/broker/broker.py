@@ -110,6 +110,7 @@ class Broker:
         self._fetchers: dict[tuple[int, int], ReplicaFetcher] = {}
         self._fetcher_settings = fetcher_settings(self.config, costs, self.release)
         self.lives = 0
+        self.wall_ahead_s = 0.0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics)

@@ -3,7 +3,8 @@
 Definitions: ``jepsen/src/jepsen/tests/kafka.clj`` of jepsen-io/jepsen (``lost-write-cases``, ``duplicate-cases``,
 ``unseen``, ``poll-skip+nonmonotonic-cases``, ``nonmonotonic-send-cases``, ``precommitted-read-cases``,
 ``g1a-cases``; ``version-orders`` finds inconsistent offsets). Jepsen infers them from what clients saw; here they
-are counted from what happened, in ranges, so none is missed and none is guessed. docs/faults.md tells where the two differ.
+are counted from what happened, in ranges, so none is missed and none is guessed. docs/faults.md
+tells where the two differ.
 
 Left out: what only transactions can do (G0, G1c, int-send-skip) and what one poll can do alone (int-poll-skip,
 int-nonmonotonic-poll: a poll's records of a partition are one run of offsets by construction).

@@ -66,7 +66,7 @@ class Expectation:
     ``consume_unavailability``, ``acknowledged_lost``, ``failed``, ``extra_copies``, ``consumer_lag``,
     ``throughput_in``, ``throughput_out``, ``errors``, ``anomaly``, ``diverged``, ``isr``, ``jmx``."""
     statistic: str | None = None
-    """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; an error's, anomaly's or MBean's name."""
+    """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; a name (of an error …)."""
     topic: str | None = None
     partition: int | None = None
     client: str | None = None
