@@ -183,8 +183,8 @@ class BrokerCollector(BrokerMonitor):
 
     def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
         """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
+        self.lost_unflushed = True
         if not partition.internal:
-            self.lost_unflushed = True
             self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
 
     def _settle_powerless(self, leader: Partition, now: float) -> None:
