@@ -335,6 +335,7 @@ class Broker:
         self.stopping = False
         self.fault_cause = cause
         self.controller.crash()
+        self.isr_manager.crash()  # what was still proposed while a stop closed the sockets dies with the process
         self.producer_ids.close()
         self.metadata.clear()
         self.replicas.know_live(None)
