@@ -32,7 +32,7 @@ FLOORS = [
     ["cluster"],
     ["gauges", "checks", "faults"],
     ["simulation"],
-    ["report", "importers"],
+    ["report", "importers", "experiments"],
     ["cli"],
     ["__main__"],
 ]

@@ -92,7 +92,8 @@ def test_a_clock_of_zookeeper_changes_nothing() -> None:
 
 
 def collected(jvm: str) -> dict:
-    text = """
+    text = (
+        """
 name: heap
 duration: 40s
 warmup: 5s
@@ -101,7 +102,9 @@ cluster:
 topics: {orders: {partitions: 3, replication_factor: 3}}
 producers:
   - {name: shop, topic: orders, rate: 20_000/s, record_size: 1KiB, partitioner: round, config: {acks: all, linger.ms: 20}}
-""" % jvm  # noqa: UP031
+"""
+        % jvm
+    )  # noqa: UP031
     return simulate(Scenario.loads(text), seed=1).summary
 
 
