@@ -52,7 +52,8 @@ def lines(cells: list[Cell], version: str) -> list[str]:
     said = [head, ""]
     for part in (0, 1):
         names = ("acks", "min.insync", "unclean") if part == 0 else ("", "replicas", "election")
-        said.append("".join(f"{name:<12}" for name in names) + "".join(f"{two[part]:<17}" for two in _TITLES.values()))
+        titles = "".join(f"{two[part]:<17}" for two in _TITLES.values())
+        said.append(("".join(f"{name:<12}" for name in names) + titles).rstrip())
     for cell in cells:
         row = "".join(
             f"{value:<12}" for value in (cell.acks, cell.min_insync_replicas, "yes" if cell.unclean else "no")

@@ -101,7 +101,12 @@ cluster:
   brokers: {count: 3, host: {jvm: %s}}
 topics: {orders: {partitions: 3, replication_factor: 3}}
 producers:
-  - {name: shop, topic: orders, rate: 20_000/s, record_size: 1KiB, partitioner: round, config: {acks: all, linger.ms: 20}}
+  - name: shop
+    topic: orders
+    rate: 20_000/s
+    record_size: 1KiB
+    partitioner: round
+    config: {acks: all, linger.ms: 20}
 """
         % jvm
     )  # noqa: UP031
