@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafkasim.applications import make_member, make_producer
+from kafkasim.batch_trace import BatchTrace, TracedBrokers, TracedClients
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
 from kafkasim.broker.collections import BrokerCollections
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.clients.consumer import ConsumerMember
+from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
@@ -77,6 +79,7 @@ class Cluster(Directory):
         seed: int,
         trace_sessions: bool = False,
         watched: Callable[[BrokerMonitor], BrokerMonitor] | None = None,
+        trace_batches: bool = False,
     ) -> None:
         self.scenario = scenario
         self.env = Environment()
@@ -118,7 +121,14 @@ class Cluster(Directory):
             self.env.scheduler,
             self.oddities,
         )
-        self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
+        self.batch_trace = BatchTrace() if trace_batches else None
+        self.monitor: BrokerMonitor = self.broker_collector
+        self.client_monitor: ClientMonitor = self.client_collector
+        if self.batch_trace is not None:
+            self.monitor = TracedBrokers(self.monitor, self.batch_trace)
+            self.client_monitor = TracedClients(self.client_collector, self.batch_trace, self.client_collector.clients)
+        if watched is not None:
+            self.monitor = watched(self.monitor)
         self.broker_collector.keeps_logs = any(
             event.verb == "power_loss" or (event.random is not None and "power_loss" in event.random.kinds)
             for event in scenario.events
@@ -384,6 +394,10 @@ class Cluster(Directory):
         """The rows of ``--trace sessions``; None when it was not asked for."""
         rows: Any = self.ensemble.trace_sessions
         return None if rows is None else self.ensemble.session_rows()
+
+    def batch_rows(self) -> list[dict[str, object]] | None:
+        """The rows of ``--trace batches``; None when it was not asked for."""
+        return None if self.batch_trace is None else self.batch_trace.rows(self.ledger)
 
     def client_errors(self, name: str, client: str | None) -> int:
         """How often clients were told the error ``name``."""

@@ -76,6 +76,7 @@ class Result:
         anomalies: Rows = (),
         warnings: Iterable[str] = (),
         sessions: Rows | None = None,
+        batches: Rows | None = None,
         calibrated: bool = False,
     ) -> Result:
         """Put the collectors of a finished run together.
@@ -124,6 +125,8 @@ class Result:
         }
         if sessions is not None:
             tables["sessions"] = [dict(row) for row in sessions]
+        if batches is not None:
+            tables["batches"] = [dict(row) for row in batches]
         return cls(
             _mapping(shaped({"format": FORMAT, **manifest}, tree(MANIFEST), "manifest")),
             _mapping(shaped(summary, tree(SUMMARY), "summary")),

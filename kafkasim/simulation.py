@@ -52,7 +52,13 @@ class Simulation:
         try:
             thorough = (scenario.checks if checks is None else checks) == "thorough"
             watched = CheckedMonitor if thorough else None
-            self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace, watched=watched)
+            self.cluster = Cluster(
+                scenario,
+                self.seed,
+                trace_sessions="sessions" in trace,
+                watched=watched,
+                trace_batches="batches" in trace,
+            )
         finally:
             if was_enabled:
                 gc.enable()
@@ -119,6 +125,7 @@ class Simulation:
             anomalies=Anomalies(cluster).rows(),
             warnings=self.scenario.warnings,
             sessions=cluster.session_rows(),
+            batches=cluster.batch_rows(),
             calibrated=False,
         )
         if self.scenario.expect:
@@ -161,7 +168,7 @@ def simulate(
     """Run ``scenario`` with ``seed`` (None: the scenario's own) and return its result.
 
     ``progress(t)`` is called with the simulated time (s) after each interval of the report;
-    ``trace`` may name ``sessions``; ``checks`` is ``sampled`` or ``thorough`` (None: the
+    ``trace`` may name ``sessions`` and ``batches``; ``checks`` is ``sampled`` or ``thorough`` (None: the
     scenario's own).  Raises :class:`SimulationError` if the model breaks.
     """
     simulation = Simulation(scenario, seed, trace, checks)

@@ -27,7 +27,7 @@ FLOORS = [
     ["board"],
     ["losses"],
     ["collectors"],
-    ["waiting", "placing", "applications"],
+    ["waiting", "placing", "applications", "batch_trace"],
     ["books"],
     ["cluster"],
     ["gauges", "checks", "faults"],

@@ -1,7 +1,7 @@
 """The table of what a producer's and a topic's settings promise, found by simulation: ``kafkasim durability``.
 
 For each of ``acks`` x ``min.insync.replicas`` x ``unclean.leader.election.enable`` with three replicas, four
-situations: the leader is killed while its followers are in sync; the leader's followers are cut off until the ISR is the leader
+situations: the leader is killed while its followers are in sync; its followers are cut off until the ISR is the leader
 alone, then the leader is killed and stays away; one broker is down; two are. Every time-out is short, so that
 a cell takes a second: what may be lost and what stands still does not hang on how long a time-out is. The brokers are
 10 ms from each other, so that a leader that is killed has records that its followers have not.

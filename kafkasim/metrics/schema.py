@@ -133,6 +133,26 @@ SESSIONS: Final = (
     Field("expired_s", FLOAT, "s", True),
 )
 
+BATCHES: Final = (
+    Field("topic", TEXT),
+    Field("partition", INTEGER),
+    Field("producer", TEXT),
+    Field("instance", INTEGER),
+    Field("first", INTEGER),
+    Field("count", INTEGER, "records"),
+    Field("created_s", FLOAT, "s"),
+    Field("appended_s", FLOAT, "s"),
+    Field("broker", INTEGER),
+    Field("offset", INTEGER),
+    Field("leader_epoch", INTEGER),
+    Field("acknowledged_s", FLOAT, "s", True),
+    Field("failed_s", FLOAT, "s", True),
+    Field("committed_s", FLOAT, "s", True),
+    Field("lost_s", FLOAT, "s", True),
+    Field("lost_row", INTEGER, optional=True),
+    Field("delivered", TEXT, optional=True),
+)
+
 TABLES: Final[dict[str, tuple[Field, ...]]] = {
     "timeline": TIMELINE,
     "latency": (*LATENCY, Field("reason", TEXT, optional=True)),
@@ -141,6 +161,7 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
     "unavailability": UNAVAILABILITY,
     "series": SERIES,
     "sessions": SESSIONS,
+    "batches": BATCHES,
 }
 
 LEDGER: Final = (

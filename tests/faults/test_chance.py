@@ -109,7 +109,7 @@ producers:
     config: {acks: all, linger.ms: 20}
 """
         % jvm
-    )  # noqa: UP031
+    )
     return simulate(Scenario.loads(text), seed=1).summary
 
 
