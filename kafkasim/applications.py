@@ -40,7 +40,7 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
     instance = ProducerInstance(
         cluster.env.scheduler, cluster.network, cluster.streams, name, client, host,
         cluster.host_spec(spec.host).costs, cluster, list(cluster.broker_ids),
-        cluster.topics.partitions(spec.topic), config, spec.version, load, cluster.client_collector, open_stream,
+        cluster.topics.partitions(spec.topic), config, spec.version, load, cluster.client_monitor, open_stream,
     )  # fmt: skip
     cluster.env.call_at(0.0, lambda _: instance.start())
     return instance
@@ -67,7 +67,7 @@ def make_member(cluster: Cluster, spec: ConsumerSpec, number: int, partitions: l
         cluster.host_spec(spec.host).costs, cluster, list(cluster.broker_ids), spec.group,
         {topic: cluster.topics.partitions(topic) for topic in spec.topics},
         partitions if spec.group is None else [], config, spec.version, spec.processing_s_per_record,
-        spec.poll_timeout_s, cluster.client_collector,
+        spec.poll_timeout_s, cluster.client_monitor,
     )  # fmt: skip
     if member.membership is not None:
         member.membership.replica_racks = {topic: _racks(cluster, topic) for topic in spec.topics}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kafkasim.broker.partition import Partition
 from kafkasim.divergence import covered, differing
+from kafkasim.losses import note_order
 from kafkasim.protocol import TopicPartition
 from kafkasim.waiting import time_at
 
@@ -94,6 +95,7 @@ class Books:
         if history is not None:
             history.note(log.batches, self._cluster.waiting.first_positions(tp), keep=False)
             batches = history.between(start, log.trimmed_offset) + batches
+        note_order(self._cluster.oddities, self._cluster.ledger, tp, log.batches)
         positions: dict[str, tuple[int, int]] = {}
         for group in self._cluster.groups.values():
             if tp in group.partitions:

@@ -12,10 +12,13 @@ from typing import Any
 
 from kafkasim import record_history
 from kafkasim.applications import make_member, make_producer
+from kafkasim.batch_trace import BatchTrace, TracedBrokers, TracedClients
 from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
+from kafkasim.broker.collections import BrokerCollections
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.clients.consumer import ConsumerMember
+from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.producer import ProducerInstance
 from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
@@ -28,6 +31,7 @@ from kafkasim.messages import PartitionState
 from kafkasim.metrics.availability import AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook
 from kafkasim.metrics.ledger import Ledger
+from kafkasim.metrics.oddities import Oddities
 from kafkasim.metrics.series import SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.network import Network
@@ -78,6 +82,7 @@ class Cluster(Directory):
         seed: int,
         trace_sessions: bool = False,
         watched: Callable[[BrokerMonitor], BrokerMonitor] | None = None,
+        trace_batches: bool = False,
     ) -> None:
         self.scenario = scenario
         self.env = Environment()
@@ -102,8 +107,11 @@ class Cluster(Directory):
         self.topics = make_topics(scenario)
         self.board = Board(self.topics)
         self.waiting = Waiting(self)
+        self.oddities = Oddities()
         books = (self.topics, self.ledger, self.latency)
-        self.broker_collector = BrokerCollector(*books, self.series, self.timeline, self.board, self.waiting)
+        self.broker_collector = BrokerCollector(
+            *books, self.series, self.timeline, self.board, self.waiting, self.oddities
+        )
         self.client_collector = ClientCollector(
             *books,
             self.availability,
@@ -114,6 +122,19 @@ class Cluster(Directory):
             self.broker_collector.paced,
             self.broker_collector.unanswered,
             self.env.scheduler,
+            self.oddities,
+        )
+        self.batch_trace = BatchTrace() if trace_batches else None
+        self.monitor: BrokerMonitor = self.broker_collector
+        self.client_monitor: ClientMonitor = self.client_collector
+        if self.batch_trace is not None:
+            self.monitor = TracedBrokers(self.monitor, self.batch_trace)
+            self.client_monitor = TracedClients(self.client_collector, self.batch_trace, self.client_collector.clients)
+        if watched is not None:
+            self.monitor = watched(self.monitor)
+        self.broker_collector.keeps_logs = any(
+            event.verb == "power_loss" or (event.random is not None and "power_loss" in event.random.kinds)
+            for event in scenario.events
         )
         for tp in self.topics.all():
             if record_history.may_delete(scenario, self.topics, tp.topic):
@@ -122,8 +143,6 @@ class Cluster(Directory):
         """Of each stream, when a producer's clock is wrong."""
         if any(producer.timestamp_offset_s for producer in scenario.producers):
             self.timestamp_offsets_s = []
-        self.monitor: BrokerMonitor = self.broker_collector if watched is None else watched(self.broker_collector)
-        self.broker_collector.keeps_logs = any(event.verb == "power_loss" for event in scenario.events)
         self.broker_ids: list[int] = sorted(scenario.cluster.brokers.ids)
         self.brokers: dict[int, Broker] = {}
         self.restart_delay_s: dict[int, float] = {}
@@ -133,6 +152,7 @@ class Cluster(Directory):
         self.assignment = {index: state.replicas for index, state in states.items()}
         self._make_brokers()
         self._settle(states)
+        self.collections = self._make_heaps()
         self.producers: dict[str, Producer] = {}
         self.groups: dict[str, Group] = {}
         for producer in scenario.producers:
@@ -230,6 +250,15 @@ class Cluster(Directory):
                 self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
                 self.timestamp_offsets_s, self.scenario.quotas, watches,
             )  # fmt: skip
+
+    def _make_heaps(self) -> dict[int, BrokerCollections]:
+        """The Java heaps of the brokers whose hosts have one."""
+        heaps: dict[int, BrokerCollections] = {}
+        for broker_id, broker in self.brokers.items():
+            spec = self.host_spec(self.scenario.cluster.brokers.host_of(broker_id)).jvm
+            if spec is not None:
+                heaps[broker_id] = BrokerCollections(broker, spec)
+        return heaps
 
     def _settle(self, states: dict[int, PartitionState]) -> None:
         """The settled start: znodes, sessions, registrations, roles, a controller."""
@@ -374,6 +403,10 @@ class Cluster(Directory):
         """The rows of ``--trace sessions``; None when it was not asked for."""
         rows: Any = self.ensemble.trace_sessions
         return None if rows is None else self.ensemble.session_rows()
+
+    def batch_rows(self) -> list[dict[str, object]] | None:
+        """The rows of ``--trace batches``; None when it was not asked for."""
+        return None if self.batch_trace is None else self.batch_trace.rows(self.ledger)
 
     def client_errors(self, name: str, client: str | None) -> int:
         """How often clients were told the error ``name``."""

@@ -10,7 +10,6 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from kafkasim import losses
 from kafkasim.board import Board
 from kafkasim.broker.log_agreement import agreed_offset
 from kafkasim.broker.monitor import BrokerMonitor
@@ -18,9 +17,11 @@ from kafkasim.broker.partition import Partition
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.divergence import covered, differing
 from kafkasim.kernel.scheduler import Scheduler
+from kafkasim.losses import acknowledged_and_gone, holds, note_exposed, note_order, only_on
 from kafkasim.metrics.availability import Availability, AvailabilityBook
 from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
 from kafkasim.metrics.ledger import GroupAccount, Ledger
+from kafkasim.metrics.oddities import Oddities
 from kafkasim.metrics.series import Counter, SeriesBook
 from kafkasim.metrics.timeline import Timeline
 from kafkasim.protocol import DELIVERY_TIMEOUT, ERROR_NAMES, MAX_BLOCK_TIMEOUT, RecordBatch, TopicPartition
@@ -117,8 +118,10 @@ class BrokerCollector(BrokerMonitor):
         timeline: Timeline,
         board: Board,
         waiting: WaitingTimes,
+        oddities: Oddities,
     ) -> None:
         self.board = board
+        self.oddities = oddities
         self.unanswered: dict[tuple[int, int], Unanswered] = {}
         self.keeps_logs: bool = False
         """Whether logs stay whole in memory: what all have read may still be lost with a machine's power."""
@@ -126,6 +129,8 @@ class BrokerCollector(BrokerMonitor):
         """Of the partitions whose logs may delete within the run."""
         self.compacted: dict[int, None] = {}
         """Partitions whose logs are compacted: they stay in memory, as far as the cleaner lets them."""
+        self.lost_unflushed: bool = False
+        """Whether a machine has lost what it had not flushed."""
         self._led: list[Partition | None] = [None] * len(topics)
         self._powerless: dict[int, list[tuple[list[RecordBatch], int]]] = {}
         self._topics = topics
@@ -192,12 +197,13 @@ class BrokerCollector(BrokerMonitor):
     def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
         """Batches are gone from a replica with its machine's power: what that loses, the next leader's log decides."""
         self.board.torn[partition.tp.index] = None
+        self.lost_unflushed = True
         if not partition.internal:
             self._powerless.setdefault(partition.tp.index, []).append((removed, cause))
 
     def _settle_powerless(self, leader: Partition, now: float) -> None:
         for removed, cause in self._powerless.pop(leader.tp.index):
-            missing = [batch for batch in removed if not losses.holds(leader, batch)]
+            missing = [batch for batch in removed if not holds(leader, batch)]
             self._note_losses(f"broker {leader.broker_id}", leader.tp, missing, cause, now)
 
     def _note_losses(self, actor: str, tp: TopicPartition, batches: list[RecordBatch], cause: int, now: float) -> None:
@@ -208,7 +214,8 @@ class BrokerCollector(BrokerMonitor):
                 continue
             account = self._ledger.streams[batch.stream]
             if not any(first <= batch.first < last for first, last, _ in account.losses):
-                gone += losses.acknowledged_records(account, batch, leader)
+                gone += acknowledged_and_gone(account, batch, leader)
+            note_exposed(self.oddities, tp, account, batch, cause)
             account.lose(batch.first, batch.first + batch.count, cause, batch.committed)
         if gone:
             self._timeline.add(now, actor, "lost", f"{tp}: {gone} acknowledged records", cause or None)
@@ -250,14 +257,17 @@ class BrokerCollector(BrokerMonitor):
         if any(replica.log.whole_below(cut) != cut for replica in replicas):
             return  # logs that have diverged: their batches end at other offsets here
         if history is not None:
-            history.note(partition.log.trim(cut), self._waiting.first_positions(tp))
+            dropped = partition.log.trim(cut)
+            note_order(self.oddities, self._ledger, tp, dropped)
+            history.note(dropped, self._waiting.first_positions(tp))
             trimmed = partition.log.trimmed_offset
             for replica in replicas:
                 history.note(replica.log.trim(trimmed), [])
             return
         starts = self._waiting.late_starts(tp)
-        folded = partition.log.trim(cut)
-        for batch in folded:
+        dropped = partition.log.trim(cut)
+        note_order(self.oddities, self._ledger, tp, dropped)
+        for batch in dropped:
             if batch.stream >= 0:
                 stream = self._ledger.streams[batch.stream]
                 stream.settle(batch.first, batch.first + batch.count)
@@ -272,7 +282,7 @@ class BrokerCollector(BrokerMonitor):
                 others = replica.log.trim(trimmed)
                 if not replica.keeps_epochs or tp.index in self.board.torn:
                     self.board.diverged[tp.index] = self.board.diverged.get(tp.index, 0) + covered(
-                        differing(folded, others)
+                        differing(dropped, others)
                     )
                 if replica.log.trimmed_offset != trimmed:
                     raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
@@ -316,7 +326,7 @@ class BrokerCollector(BrokerMonitor):
         self._led[index] = leader
         if before is not None and not partition.internal:
             # What only the former leader had is gone with its leadership, whenever it will be cut off its log.
-            beyond = losses.only_on(before, leader)
+            beyond = only_on(before, leader)
             if beyond:
                 self._note_losses(f"broker {leader.broker_id}", partition.tp, beyond, leader.epoch_cause, now)
 
@@ -337,7 +347,9 @@ class ClientCollector(ClientMonitor):
         paced: list[bool],
         unanswered: dict[tuple[int, int], Unanswered],
         scheduler: Scheduler,
+        oddities: Oddities,
     ) -> None:
+        self._oddities = oddities
         self._unanswered = unanswered
         self._scheduler = scheduler
         self.clients: list[Client] = []
@@ -521,23 +533,27 @@ class ClientCollector(ClientMonitor):
         if key not in self.first_positions:
             self.first_positions[key] = offset
 
-    def reset_over(self, client: int, tp: TopicPartition, old: int, new: int, now: float) -> None:
-        """What is still on the leader's log between the two positions is skipped; what is not has expired."""
-        leader = self._board.leader_of(tp.index)
-        if leader is None:
-            return
+    def jumped(self, client: int, tp: TopicPartition, polled: int, offset: int, reset: bool, now: float) -> None:
+        """A member that has polled up to ``polled`` goes on elsewhere.
+
+        What its reset policy passes over is skipped if it is still on the leader's log; what is not has expired.
+        """
         who = self.clients[client]
-        detail = f"{tp} from offset {old} to {new}; the log starts at offset {leader.log.log_start_offset}"
-        self._timeline.add(now, who.actor, "position_reset", detail, leader.log.deletion_row)
-        low = max(old, leader.log.log_start_offset, leader.log.trimmed_offset)
-        for batch in leader.log.batches[leader.log.index_of(low) :]:
-            if batch.base_offset >= new:
+        self._oddities.jump(who.name, tp.name, polled, offset, now)
+        leader = self._board.leader_of(tp.index)
+        if not reset or offset <= polled or leader is None:
+            return
+        log = leader.log
+        detail = f"{tp} from offset {polled} to {offset}; the log starts at offset {log.log_start_offset}"
+        self._timeline.add(now, who.actor, "position_reset", detail, log.deletion_row)
+        low = max(polled, log.log_start_offset, log.trimmed_offset)
+        for batch in log.batches[log.index_of(low) :]:
+            if batch.base_offset >= offset:
                 break
             if batch.stream >= 0:
-                first = max(low - batch.base_offset, 0)
-                last = min(new - batch.base_offset, batch.count)
-                account = self._ledger.streams[batch.stream].group(who.name)
-                account.skip(batch.first + first, batch.first + last)
+                first = batch.first + max(low - batch.base_offset, 0)
+                last = batch.first + min(offset - batch.base_offset, batch.count)
+                self._ledger.streams[batch.stream].group(who.name).skip(first, last)
 
     def is_paced(self, producer: str) -> bool:
         """Whether the records of ``producer`` are evenly spaced within a stream."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from kafkasim.broker.broker import Broker
+from kafkasim.broker.collections import BrokerCollections
 from kafkasim.clients.network_client import NetworkClient
 from kafkasim.cluster import Cluster, Group
 from kafkasim.mbeans import add_mbeans
@@ -36,6 +37,8 @@ def add_gauges(cluster: Cluster, asked: tuple[str, ...] = ()) -> None:
                 "consumer_lag_records", partial(_lag, cluster, group, tp),
                 group=group.name, topic=tp.topic, partition=tp.partition,
             )  # fmt: skip
+    for broker_id, collections in cluster.collections.items():
+        series.rate("gc_pause_fraction", partial(_paused, collections), broker=broker_id)
     for broker_id in cluster.broker_ids:
         broker = cluster.brokers[broker_id]
         for name, busy in _busy(broker):
@@ -97,6 +100,10 @@ def _isr(cluster: Cluster, tp: TopicPartition) -> float:
 
 def _lag(cluster: Cluster, group: Group, tp: TopicPartition) -> float:
     return float(cluster.lag(group, tp))
+
+
+def _paused(collections: BrokerCollections) -> float:
+    return collections.heap.paused_s
 
 
 def _queue(broker: Broker) -> float:

@@ -73,8 +73,10 @@ class Result:
         events: Rows = (),
         expectations: Rows = (),
         findings: Rows = (),
+        anomalies: Rows = (),
         warnings: Iterable[str] = (),
         sessions: Rows | None = None,
+        batches: Rows | None = None,
         calibrated: bool = False,
     ) -> Result:
         """Put the collectors of a finished run together.
@@ -96,6 +98,7 @@ class Result:
             "calibrated": calibrated,
             "expectations": list(expectations),
             "findings": list(findings),
+            "anomalies": list(anomalies),
             "ledger": dict(ledger),
             "unavailability": outages,
             "latency": latency_rows,
@@ -122,6 +125,8 @@ class Result:
         }
         if sessions is not None:
             tables["sessions"] = [dict(row) for row in sessions]
+        if batches is not None:
+            tables["batches"] = [dict(row) for row in batches]
         return cls(
             _mapping(shaped({"format": FORMAT, **manifest}, tree(MANIFEST), "manifest")),
             _mapping(shaped(summary, tree(SUMMARY), "summary")),

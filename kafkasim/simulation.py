@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from kafkasim.books import Books
+from kafkasim.checks.anomalies import Anomalies
 from kafkasim.checks.checker import CheckedMonitor, Checker
 from kafkasim.checks.expectations import evaluate
 from kafkasim.cluster import Cluster
@@ -51,7 +52,13 @@ class Simulation:
         try:
             thorough = (scenario.checks if checks is None else checks) == "thorough"
             watched = CheckedMonitor if thorough else None
-            self.cluster = Cluster(scenario, self.seed, trace_sessions="sessions" in trace, watched=watched)
+            self.cluster = Cluster(
+                scenario,
+                self.seed,
+                trace_sessions="sessions" in trace,
+                watched=watched,
+                trace_batches="batches" in trace,
+            )
         finally:
             if was_enabled:
                 gc.enable()
@@ -119,8 +126,10 @@ class Simulation:
             controllers=controller_rows(cluster),
             events=[event.as_dict() for event in self.schedule.events],
             findings=self.checker.findings(),
+            anomalies=Anomalies(cluster).rows(),
             warnings=[*self.scenario.warnings, *self.schedule.never_begun()],
             sessions=cluster.session_rows(),
+            batches=cluster.batch_rows(),
             calibrated=False,
         )
         if self.expectations:
@@ -163,7 +172,7 @@ def simulate(
     """Run ``scenario`` with ``seed`` (None: the scenario's own) and return its result.
 
     ``progress(t)`` is called with the simulated time (s) after each interval of the report;
-    ``trace`` may name ``sessions``; ``checks`` is ``sampled`` or ``thorough`` (None: the
+    ``trace`` may name ``sessions`` and ``batches``; ``checks`` is ``sampled`` or ``thorough`` (None: the
     scenario's own).  Raises :class:`SimulationError` if the model breaks.
     """
     simulation = Simulation(scenario, seed, trace, checks)

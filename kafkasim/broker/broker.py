@@ -127,6 +127,7 @@ class Broker:
         self._watches_storage = watches_storage
         self._fetcher_settings = fetcher_settings(self.config, costs, self.release, watches_storage)
         self.lives = 0
+        self.wall_ahead_s = 0.0
         self.life = Life(env.scheduler)
         self.clock = Clock(streams.stream(f"clock/{self.actor}").uniform() * 1000.0)
         self.metadata = MetadataCache(topics, self.release)
@@ -409,6 +410,7 @@ class Broker:
         self.fault_cause = cause
         self.earlier_unclean_elections += self.controller.unclean_leader_elections
         self.controller.crash()
+        self.isr_manager.crash()  # what was still proposed while a stop closed the sockets dies with the process
         self.producer_ids.close()
         self.metadata.clear()
         self.replicas.know_live(None)

@@ -239,6 +239,13 @@ class ReplicaFetcher(PartitionStates):
             followed.fetch = self._fetch_of(followed.partition)
         self._delay_all()
 
+    def clock_stepped(self, step_s: float) -> None:
+        """The process's time of day has jumped: what is unanswered looks as much older."""
+        self._sent_at -= step_s
+        due = self._sent_at + self.settings.request_timeout_s
+        if self._running and self._connection is not None and due <= self._scheduler.now:
+            self._watch(self._connection)
+
     def _send(self, connection: Connection, now: float) -> None:
         changed = self._changed
         forgotten = self._forgotten

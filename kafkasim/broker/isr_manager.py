@@ -127,6 +127,11 @@ class IsrManager(ConnectionOwner):
         self._requests += 1
         self._life.plan(self._life.now + self._timeout_s, self._give_up, self._requests)
 
+    def clock_stepped(self, step_s: float) -> None:
+        """The process's time of day has jumped: a jump by more than the time-out ends what is unanswered."""
+        if step_s >= self._timeout_s:
+            self._give_up(self._requests)
+
     def _give_up_connecting(self, connection: Connection) -> None:
         if connection is self._connection and connection.state != OPEN:
             connection.close()

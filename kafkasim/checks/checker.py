@@ -111,6 +111,8 @@ class Checker:
 
     def _judge(self, name: str, tp: TopicPartition, history: PartitionHistory, broken: str) -> None:
         now = self._cluster.env.now
+        if not self.thorough and self._cluster.broker_collector.lost_unflushed:
+            history.powerless = True  # nobody told which replica it was
         because = self._weaknesses.reason(name, tp, history)
         if because is None:
             raise InvariantViolation(f"{name} does not hold for {tp} at {now:.6f} s: {broken}")

@@ -45,6 +45,10 @@ class _Judge:
         if e.kind == "not_lost":
             value: float | None = float(self._summary["ledger"]["acknowledged_lost"])
             reason, holds = "", value == 0.0
+        elif e.kind == "allowed_only":
+            wrong = {str(row["name"]): int(row["not_allowed"]) for row in self._summary["anomalies"]}
+            value = float(sum(wrong.values()))
+            reason, holds = ", ".join(f"{name}: {count}" for name, count in wrong.items() if count), value == 0.0
         elif e.kind == "not_twice":
             value = float(self._group(e.group)["delivered_more_than_once"])
             reason, holds = "", value == 0.0
@@ -80,6 +84,8 @@ class _Judge:
             return self._series(e, "consumer_lag_records" if metric == "consumer_lag" else "isr_size_replicas")
         if metric in ("throughput_in", "throughput_out"):
             return self._throughput(e, metric)
+        if metric == "anomaly":
+            return self._anomaly(e), ""
         if metric == "errors":
             return float(self._cluster.client_errors(str(e.statistic), e.client)), ""
         if metric == "diverged":
@@ -150,6 +156,9 @@ class _Judge:
         if e.topic is not None:
             ledger = ledger["topics"].get(e.topic, {})
         return float(ledger.get(term, 0)), ""
+
+    def _anomaly(self, e: Expectation) -> float:
+        return float(sum(int(row["count"]) for row in self._summary["anomalies"] if row["name"] == e.statistic))
 
     def _throughput(self, e: Expectation, metric: str) -> tuple[float | None, str]:
         column = "records_in_per_s" if metric.endswith("in") else "records_out_per_s"

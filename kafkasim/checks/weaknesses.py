@@ -44,9 +44,11 @@ class Weaknesses:
         """Why ``rule`` may be broken here and now; None if it must hold."""
         if self._era is not None and rule in self._era[0]:
             return self._era[1]
+        if rule in DIVERGING and history.powerless:
+            # Also where nothing was followed yet: a new controller that never saw a leader away keeps its epoch, in
+            # which it goes on with less than it had.
+            return POWER
         if rule in LOSING:
-            if history.powerless:
-                return POWER
             if (history.unclean or self._were_unclean()) and unclean_allowed(self._cluster, tp.topic):
                 return UNCLEAN
         return None

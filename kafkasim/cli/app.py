@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kafkasim.cli.configs import configs
+from kafkasim.cli.durability import durability
 from kafkasim.cli.gallery import list_gallery
 from kafkasim.cli.run import run
 from kafkasim.cli.schema import schema
@@ -24,6 +25,7 @@ app.command("validate")(validate)
 app.command("list")(list_gallery)
 app.command("configs")(configs)
 app.command("schema")(schema)
+app.command("durability")(durability)
 
 
 def _version(wanted: bool) -> None:

@@ -33,7 +33,7 @@ def run(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar, no summary.")] = False,
     trace: Annotated[
-        list[str] | None, typer.Option("--trace", metavar="WHAT", help="Write one more table: sessions.")
+        list[str] | None, typer.Option("--trace", metavar="WHAT", help="Write one more table: sessions, batches.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Hold the invariants of replication against every event (slower).")
@@ -41,9 +41,9 @@ def run(
 ) -> None:
     """Run scenarios and write a directory of results for each run."""
     wanted = _seeds(seed, seeds)
-    unknown = [name for name in trace or [] if name != "sessions"]
+    unknown = [name for name in trace or [] if name not in ("sessions", "batches")]
     if unknown:
-        raise typer.BadParameter(f"'{unknown[0]}' cannot be traced; sessions can", param_hint="--trace")
+        raise typer.BadParameter(f"'{unknown[0]}' cannot be traced; sessions and batches can", param_hint="--trace")
     scenarios = _load(files, overrides or [], quiet)
     runs = _places(scenarios, wanted, out)
     _simulate_all(runs, quiet, trace or [], overrides or [], check)

@@ -42,8 +42,8 @@ class ClientMonitor:
         """A member's position was set: from a committed offset, or by its reset policy."""
         raise NotImplementedError
 
-    def reset_over(self, client: int, tp: TopicPartition, old: int, new: int, now: float) -> None:
-        """The reset policy has moved a position from ``old`` to ``new``: what lies between is never returned."""
+    def jumped(self, client: int, tp: TopicPartition, polled: int, offset: int, reset: bool, now: float) -> None:
+        """A member that has polled up to ``polled`` goes on at another offset (``reset``: by its policy)."""
 
     def note(self, client: int, event: str, detail: str, cause: int, now: float) -> int:
         """A row of the timeline (``metadata_learned``, ``connections_reset``, …); returns its id."""

@@ -42,10 +42,10 @@ NEVER_MS: Final = -(1 << 60)
 class PartitionState:
     """One assigned partition: position, leader believed in, and what is buffered of it.
 
-    ``offset`` is the next offset to return; ``offset_epoch`` the leader epoch of the record
-    before it (-1: unknown).  ``batches`` from ``next_batch`` on are fetched and not returned.
-    ``source`` is the replica that is fetched from: the leader, or ``preferred``, which the leader has named for a
-    while (-1: none).
+    ``offset`` is the next offset to return, ``set_to`` where that was last set; ``offset_epoch``
+    is the leader epoch of the record before it (-1: unknown).  ``batches`` from ``next_batch`` on are
+    fetched and not returned.  ``source`` is the replica that is fetched from: the leader, or ``preferred``, which the
+    leader has named for a while (-1: none).
     """
 
     def __init__(self, tp: TopicPartition) -> None:
@@ -53,6 +53,7 @@ class PartitionState:
         self.index: int = tp.index
         self.state: int = INITIALIZING
         self.offset: int = -1
+        self.set_to: int = -1
         self.offset_epoch: int = -1
         self.leader: int = -1
         self.leader_epoch: int = -1
@@ -125,10 +126,13 @@ class Positions:
         self._retry_backoff_ms = retry_backoff_ms
         self._metadata_seen: int = 0
         self._minds_epochs: bool = network.network.settings.minds_epochs
+        self._polled: dict[int, int] = {}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """Exactly these partitions from now on, all without a position."""
         for state in self.states.values():
+            if state.offset > state.set_to:
+                self._polled[state.index] = state.offset
             state.state = INITIALIZING
             self._owner.partition_changed(state, state.source)
         self.states = {tp.index: PartitionState(tp) for tp in partitions}
@@ -162,7 +166,7 @@ class Positions:
             if found is None:
                 self.reset(state)
             else:
-                self._seek(state, found[0], found[1])
+                self._seek(state, found[0], found[1], False)
                 self._monitor.positioned(self._client, state.tp, state.offset, False, now)
 
     def refused(self, error: int) -> None:
@@ -235,9 +239,18 @@ class Positions:
             self._send_lookup(leader, states, now, now_ms)
         return waiting
 
-    def _seek(self, state: PartitionState, offset: int, epoch: int) -> None:
-        old_source = state.source
+    def _place(self, state: PartitionState, offset: int, reset: bool) -> None:
+        """Set a position, and tell if it is not where the member had polled to."""
+        polled = state.offset if state.offset > state.set_to else self._polled.get(state.index, -1)
+        if polled >= 0 and polled != offset:
+            self._monitor.jumped(self._client, state.tp, polled, offset, reset, self._scheduler.now)
+        self._polled.pop(state.index, None)
         state.offset = offset
+        state.set_to = offset
+
+    def _seek(self, state: PartitionState, offset: int, epoch: int, reset: bool) -> None:
+        old_source = state.source
+        self._place(state, offset, reset)
         state.offset_epoch = epoch
         leader = self._metadata.leader(state.tp)
         if leader != state.leader:
@@ -278,9 +291,7 @@ class Positions:
                 state.next_retry_ms = self._clock.ms(now) + self._retry_backoff_ms
                 retry = True
                 continue
-            if 0 <= state.offset < item.offset:
-                self._monitor.reset_over(self._client, state.tp, state.offset, item.offset, now)
-            self._seek(state, item.offset, -1)  # without an epoch there is nothing to validate
+            self._seek(state, item.offset, -1, True)  # without an epoch there is nothing to validate
             self._monitor.positioned(self._client, state.tp, state.offset, True, now)
         if retry:
             self._metadata.request_update(now)
@@ -326,7 +337,7 @@ class Positions:
                 self._owner.fatal(f"log truncated, {detail}")
                 return
             self._monitor.note(self._client, "truncation_detected", detail, 0, now)
-            state.offset = item.end_offset
+            self._place(state, item.end_offset, True)
             state.offset_epoch = item.end_epoch
             self._monitor.positioned(self._client, state.tp, state.offset, True, now)
         state.state = FETCHING

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 from simpy.events import Event
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
+from kafkasim.faults.clock_skew import ClockSkew
 from kafkasim.faults.conditions import Conditions, last_row
 from kafkasim.faults.crash import Crash, restart_when_ended
 from kafkasim.faults.disks import BrokenDisk, SlowDisk
@@ -27,10 +29,11 @@ from kafkasim.faults.freeze import Freeze
 from kafkasim.faults.links import BrokenLinks
 from kafkasim.faults.nic import CappedNic
 from kafkasim.faults.power_loss import PowerLoss
+from kafkasim.faults.random_faults import RandomFaults
 from kafkasim.faults.rolling import RollingRestart
 from kafkasim.faults.stop import Stop
 from kafkasim.faults.topics import AddPartitions, CreateTopic, DeleteTopic, Reassign
-from kafkasim.scenario.model import EventSpec
+from kafkasim.scenario.model import EventSpec, RandomFaultsSpec
 from kafkasim.scenario.places import LinkFaultSpec
 
 LOOK_EVERY_S = 0.01
@@ -38,6 +41,17 @@ DISK_VERBS = ("disk_full", "disk_failed")
 _TOPIC_ORDERS = {
     "create_topic": CreateTopic, "delete_topic": DeleteTopic, "add_partitions": AddPartitions, "reassign": Reassign,
 }  # fmt: skip
+
+
+def _skew(spec: EventSpec) -> str:
+    if spec.skew is None:
+        return ""
+    parts = []
+    if spec.skew.step_s:
+        parts.append(f"{abs(spec.skew.step_s):g} s {'ahead' if spec.skew.step_s > 0.0 else 'behind'}")
+    if spec.skew.drift_s_per_s:
+        parts.append(f"{spec.skew.drift_s_per_s * 1000.0:g} ms a second")
+    return f" {', '.join(parts)}"
 
 
 @dataclass(slots=True)
@@ -68,6 +82,8 @@ class EventSchedule:
         self._looking = False
         self.conditions = Conditions(cluster)
         self._waiting: list[EventSpec] = []
+        self._random = 0
+        self._cause = 0
         for spec in sorted(specs, key=lambda spec: spec.at_s):
             if spec.when is None:
                 cluster.env.call_at(spec.at_s, self._begin, spec)
@@ -106,6 +122,20 @@ class EventSchedule:
     def _begin(self, spec: EventSpec) -> None:
         if spec.when is not None:
             self._waiting.remove(spec)
+        if spec.random is not None:
+            self._begin_random(spec, spec.random)
+            return
+        self._happen(spec, 0)
+
+    def _begin_random(self, spec: EventSpec, faults: RandomFaultsSpec) -> None:
+        kinds = ", ".join(f"{verb} every {gap:g} s for {span:g} s" for verb, (gap, span) in faults.kinds.items())
+        row = self._note("chance", "random_faults", f"{faults.targets}: {kinds}")
+        self._random += 1
+        until_s = inf if spec.for_s is None else spec.at_s + spec.for_s
+        RandomFaults(self._cluster, faults, until_s, self._random, row, self._happen)
+
+    def _happen(self, spec: EventSpec, cause: int) -> None:
+        self._cause = cause
         if spec.target is not None:
             self._hit_processes(spec)
         elif spec.link is not None:
@@ -137,7 +167,7 @@ class EventSchedule:
                 self._note(name, "fault", "stop without effect: it is stopping already")
                 continue
             role = "" if str(target) == name else f" ({target})"
-            span = f" for {spec.for_s:g} s" if spec.verb == "freeze" else ""
+            span = f" for {spec.for_s:g} s" if spec.verb == "freeze" else _skew(spec)
             row = self._note(name, "fault", f"{spec.verb}{span}{role}")
             try:
                 self._add(spec, row, self._fault(spec, process, row))
@@ -151,6 +181,8 @@ class EventSchedule:
             return Stop(self._cluster, process, spec.for_s, row)
         if spec.verb == "nic_capped":
             return CappedNic(self._cluster, process, spec.rate_bytes_per_s, spec.for_s, row)
+        if spec.skew is not None:
+            return ClockSkew(self._cluster, process, spec.skew, spec.for_s)
         if spec.verb == "power_loss":
             return PowerLoss(self._cluster, process, spec.for_s, row)
         if spec.verb == "slow_disk":
@@ -182,7 +214,7 @@ class EventSchedule:
             self._add(spec, row, LeaderElection(self._cluster, self._admin_host, spec.election, row))
 
     def _note(self, actor: str, event: str, detail: str) -> int:
-        return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail)
+        return self._cluster.timeline.add(self._cluster.env.now, actor, event, detail, self._cause or None)
 
     def _add(self, spec: EventSpec, row: int, fault: Fault) -> None:
         self.events.append(RunningEvent(row, self._cluster.env.now, spec.verb, fault.hit, fault))

@@ -190,6 +190,13 @@ class StreamAccount:
         """At the end of the run ``[first, last)`` is acknowledged (acks=0) and still on its way to a log."""
         self.in_transit.add(first, last)
 
+    def found(self) -> IntervalSet:
+        """What is somewhere at the end: readable, above a high watermark, offline, expired or on the way."""
+        found = self.settled.union(self.stored)
+        for members in (self.above, self.offline, self.expired, self.in_transit):
+            found.update(members)
+        return found
+
     def close(self, created: int, in_flight: int) -> None:
         """The load's and the producer's own counts at the end of the run.
 

@@ -133,6 +133,26 @@ SESSIONS: Final = (
     Field("expired_s", FLOAT, "s", True),
 )
 
+BATCHES: Final = (
+    Field("topic", TEXT),
+    Field("partition", INTEGER),
+    Field("producer", TEXT),
+    Field("instance", INTEGER),
+    Field("first", INTEGER),
+    Field("count", INTEGER, "records"),
+    Field("created_s", FLOAT, "s"),
+    Field("appended_s", FLOAT, "s"),
+    Field("broker", INTEGER),
+    Field("offset", INTEGER),
+    Field("leader_epoch", INTEGER),
+    Field("acknowledged_s", FLOAT, "s", True),
+    Field("failed_s", FLOAT, "s", True),
+    Field("committed_s", FLOAT, "s", True),
+    Field("lost_s", FLOAT, "s", True),
+    Field("lost_row", INTEGER, optional=True),
+    Field("delivered", TEXT, optional=True),
+)
+
 TABLES: Final[dict[str, tuple[Field, ...]]] = {
     "timeline": TIMELINE,
     "latency": (*LATENCY, Field("reason", TEXT, optional=True)),
@@ -141,6 +161,7 @@ TABLES: Final[dict[str, tuple[Field, ...]]] = {
     "unavailability": UNAVAILABILITY,
     "series": SERIES,
     "sessions": SESSIONS,
+    "batches": BATCHES,
 }
 
 LEDGER: Final = (
@@ -197,6 +218,16 @@ EXPECTATIONS: Final = (
     Field("reason", TEXT, optional=True),
 )
 
+ANOMALIES: Final = (
+    Field("name", TEXT),
+    Field("count", INTEGER, "records, jumps"),
+    Field("allowed", BOOLEAN),
+    Field("not_allowed", INTEGER, "records, jumps"),
+    Field("example", TEXT, optional=True),
+    Field("cause", INTEGER, optional=True),
+    Field("because", TEXT, optional=True),
+)
+
 FINDINGS: Final = (
     Field("invariant", TEXT),
     Field("topic", TEXT),
@@ -229,6 +260,7 @@ SUMMARY: Final = (
     *(field._replace(path=f"headline.{field.path}") for field in HEADLINE),
     *_listed("expectations", EXPECTATIONS),
     *_listed("findings", FINDINGS),
+    *_listed("anomalies", ANOMALIES),
     *_ledger("ledger."),
     *_ledger("ledger.topics.*."),
     Field("ledger.losses[].topic", TEXT),

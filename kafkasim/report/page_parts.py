@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kafkasim.metrics.schema import RATES
-from kafkasim.report import palette, words
+from kafkasim.report import anomalies, palette, words
 from kafkasim.report.reading import Fault, Moment, Reading, Row, dig, mapping, real, rows, whole
 from kafkasim.report.summary import busiest, figure
 from kafkasim.report.words import clean
@@ -30,6 +30,7 @@ TERMS: Final = {
     "readable_unacknowledged": "readable, although failed or in flight at the client",
     "extra_copies": "copies beyond the first of one record in one log",
 }
+FINDING: Final = ("invariant", "topic", "partition", "at_s", "detail", "because", "count")
 STATION: Final = ("station", "jobs", "utilisation", "mean_queue_length", "mean_wait_s")
 GROUP_TERMS: Final = (
     "readable",
@@ -106,6 +107,9 @@ def context(reading: Reading) -> dict[str, Any]:
             (row, _moment(reading, whole(row["cause"])))
             for row in _filled(rows(reading.ledger.get("losses")), "topic", "cause", "records")
         ],
+        "anomalies": [(one, anomalies.amount(one, one.count)) for one in anomalies.told(reading)],
+        "no_anomalies": anomalies.absent(reading),
+        "findings": _filled(rows(summary.get("findings")), *FINDING)[:40],
         "stations": _filled(busiest(reading), *STATION)[:40],
         "stations_total": len(rows(summary.get("stations"))),
         "faults": [(fault, _outages_of(reading, fault)) for fault in reading.faults],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kafkasim.report import words
+from kafkasim.report import anomalies, words
 from kafkasim.report.effects import Effects
 from kafkasim.report.reading import Fault, Moment, Reading, Row, mapping, real, rows, whole
 from kafkasim.report.words import clean
@@ -244,6 +244,16 @@ def _records(reading: Reading) -> Paragraph:
             paragraph.say(f"There {'is' if term('extra_copies') == 1 else 'are'} {copies} of records in the logs.")
     for name, given in mapping(ledger.get("groups")).items():
         paragraph.say(_group(name, mapping(given)))
+    for one in anomalies.told(reading):
+        if one.not_allowed:
+            paragraph.say(
+                f"Not allowed by this configuration: {one.name}, {anomalies.amount(one, one.not_allowed)} "
+                f"({one.meaning}): {one.example}."
+            )
+        else:
+            paragraph.say(f"{one.name}: {anomalies.amount(one, one.count)}, allowed ({one.because}).")
+    for said in anomalies.findings(reading):
+        paragraph.say(f"{said}.")
     identities = reading.identities
     broken = [str(one.get("name")) for one in identities if not one.get("holds")]
     if broken:

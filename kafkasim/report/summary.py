@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from kafkasim.report import words
+from kafkasim.report import anomalies, words
 from kafkasim.report.reading import Reading, Row, mapping, read, real, rows, whole
 from kafkasim.report.words import NONE, clean
 from kafkasim.results import Result, headline
@@ -49,7 +49,7 @@ def summary_lines(result: Result, directory: Where = None) -> list[Text]:
     """The lines of one run's summary."""
     reading = read(result)
     head = [_title(reading)]
-    tail = [*_expectations(reading), *_warnings(reading)]
+    tail = [*_alarms(reading), *_expectations(reading), *_warnings(reading)]
     if directory is not None:
         tail.append(Text.assemble(("written to ", "dim"), clean(directory, 400)))
     room = LINES - len(head) - len(tail)
@@ -58,6 +58,7 @@ def summary_lines(result: Result, directory: Where = None) -> list[Text]:
         _latency(reading, 9),
         _outages(reading, 6),
         _ledger(reading),
+        _anomalies(reading),
         _stations(reading, 3),
     ]
     # The tables give way first where lines are short.
@@ -199,6 +200,17 @@ def _ledger(reading: Reading) -> list[Text]:
             cells.append(f"{words.count(real(terms.get('skipped_by_reset')))} skipped by reset")
         lines.append(Text(f"  delivered to {clean(name, 24)}: {', '.join(cells)}"))
     return _rest(lines, len(groups) - 3, "group")
+
+
+def _alarms(reading: Reading) -> list[Text]:
+    return [Text(line, style="bold red") for line in anomalies.alarms(reading)]
+
+
+def _anomalies(reading: Reading) -> list[Text]:
+    said = anomalies.in_short(reading)
+    lines = [Text.assemble(("anomalies", "bold cyan"), f"  {said}, allowed by this configuration")] if said else []
+    broken = anomalies.findings(reading)
+    return [*lines, *(Text.assemble(("invariants", "bold cyan"), f"  {clean(one, 200)}") for one in broken[:2])]
 
 
 def _stations(reading: Reading, most: int) -> list[Text]:

@@ -9,9 +9,12 @@ from kafkasim.scenario.cross_reference import Facts, known_topic
 from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.paths import Path, find
 from kafkasim.scenario.places import OTHERS, PLACE_FORMS, parse_place
+from kafkasim.scenario.schema_chance import RANDOM_VERBS, RandomFaults
 from kafkasim.scenario.schema_events import DISKS, LASTING, LINKS, NEED_FOR, TARGETED, VERBS, Ends, Event
 from kafkasim.scenario.targets import FORMS, parse_target
 
+MOST_RANDOM = 10_000
+"""Faults of one kind that one event may make in the mean."""
 _ROLES = ("controller", "zookeeper leader", "random broker")
 
 
@@ -36,6 +39,9 @@ def _event(facts: Facts, place: Path, event: Event) -> None:
     if verb in NEED_FOR and event.for_ is None and not report.broken((*place, "for")):
         report.wrong((*place, verb), "needs to know for how long", allowed="for: 8s beside it")
     _disk_options(facts, place, verb, event)
+    _clock(facts, place, event, verb)
+    if event.random_faults is not None:
+        _random(facts, (*place, verb), event.random_faults, event.for_ or facts.file.duration - (event.at or 0.0))
     if verb in TARGETED:
         _target(facts, (*place, verb), getattr(event, verb))
     elif verb in LINKS:
@@ -93,6 +99,30 @@ def _disk_options(facts: Facts, place: Path, verb: str, event: Event) -> None:
             report.wrong((*place, verb), "needs to know how slow", allowed="factor: 10 or add: 20ms beside it")
     if verb in DISKS[1:] and str(getattr(event, verb)).startswith("zookeeper"):
         report.wrong((*place, verb), "acts on log directories of brokers", getattr(event, verb), "a broker")
+
+
+def _clock(facts: Facts, place: Path, event: Event, verb: str) -> None:
+    """How wrong a clock is belongs to ``clock_skew``, which needs to know."""
+    report = facts.report
+    given = [name for name in ("ahead", "behind", "drift") if getattr(event, name) is not None]
+    if verb != "clock_skew":
+        for name in given:
+            report.wrong((*place, name), "belongs to clock_skew", at_key=True)
+    elif not given and not any(report.broken((*place, name)) for name in ("ahead", "behind", "drift")):
+        report.wrong(
+            (*place, verb), "needs to know how wrong the clock is", allowed="ahead: 2s, behind: 2s, drift: 1ms"
+        )
+    elif "ahead" in given and "behind" in given:
+        report.wrong((*place, "behind"), "a clock is ahead or behind, not both", at_key=True)
+
+
+def _random(facts: Facts, place: Path, faults: RandomFaults, span_s: float) -> None:
+    """No more faults than a run can tell of."""
+    for verb in RANDOM_VERBS:
+        kind = getattr(faults, verb)
+        if kind is not None and span_s / kind.every > MOST_RANDOM:
+            allowed = f"at least {span_s / MOST_RANDOM:g} s"
+            facts.report.wrong((*place, verb, "every"), "makes too many faults", f"{kind.every:g} s", allowed)
 
 
 def _below(facts: Facts, place: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """The sentences of ``expect:``, parsed.
 
-``no acknowledged record is lost`` · ``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
+``no acknowledged record is lost`` · ``no anomaly outside the allowed ones`` ·
+``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
 · ``it happens that CONDITION`` · ``it never happens that CONDITION`` · METRIC [``of`` TOPIC[-P]] [``for`` CLIENT]
 [``at broker N``] OP QUANTITY [``outside events`` | ``from A to B``].
 
@@ -36,8 +37,15 @@ NOT_SAMPLED = (
 )  # fmt: skip
 """Metrics of Kafka that a run does not sample."""
 
+ANOMALIES = (
+    "lost-write", "duplicate", "inconsistent-offsets", "unseen", "failed-read", "precommitted-read",
+    "nonmonotonic-send", "nonmonotonic-poll", "poll-skip",
+)  # fmt: skip
+"""Jepsen's names of what may go wrong with a record, in the order of a result."""
+
 FORMS = (
-    "no acknowledged record is lost; no record is delivered twice to GROUP; every record is delivered to GROUP; "
+    "no acknowledged record is lost; no anomaly outside the allowed ones; "
+    "no record is delivered twice to GROUP; every record is delivered to GROUP; "
     "it happens that CONDITION; it never happens that CONDITION; "
     "METRIC [of TOPIC[-P]] [for CLIENT] [at broker N] < <= > >= or == QUANTITY [outside events | from A to B]"
 )
@@ -45,6 +53,7 @@ METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
     "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
     "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
+    "anomaly NAME",
 )  # fmt: skip
 
 
@@ -59,8 +68,8 @@ class ExpectationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One sentence. ``kind`` is ``not_lost``, ``not_twice``, ``all_delivered``, ``happens``, ``never_happens`` or
-    ``metric``."""
+    """One sentence. ``kind`` is ``not_lost``, ``allowed_only``, ``not_twice``, ``all_delivered``, ``happens``,
+    ``never_happens`` or ``metric``."""
 
     text: str
     kind: str
@@ -68,7 +77,7 @@ class Expectation:
     metric: str | None = None
     """``produce_latency``, ``commit_latency``, ``end_to_end_latency``, ``produce_unavailability``,
     ``consume_unavailability``, ``acknowledged_lost``, ``failed``, ``extra_copies``, ``consumer_lag``,
-    ``throughput_in``, ``throughput_out``, ``errors``, ``diverged``, ``isr`` or ``jmx``."""
+    ``throughput_in``, ``throughput_out``, ``errors``, ``anomaly``, ``diverged``, ``isr``, ``jmx``."""
     statistic: str | None = None
     """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; name of an error or MBean."""
     which: str = "max"
@@ -107,6 +116,8 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
         raise ExpectationError("is longer than 500 characters")
     if sentence == "no acknowledged record is lost":
         return Expectation(sentence, "not_lost")
+    if sentence == "no anomaly outside the allowed ones":
+        return Expectation(sentence, "allowed_only")
     if found := re.fullmatch(r"no record is delivered twice to (\S+)", sentence):
         return Expectation(sentence, "not_twice", group=found[1])
     if found := re.fullmatch(r"every record is delivered to (\S+)", sentence):
@@ -131,6 +142,8 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
         metric, statistic, unit = _metric(found["metric"])
     if found["broker"] is not None and (metric != "jmx" or statistic in _OF_CLUSTER):
         raise ExpectationError("'at broker N' belongs to a metric of brokers", ", ".join(_OF_BROKERS))
+    if metric == "anomaly" and (found["topic"] or found["client"] or found["outside"] or found["from"]):
+        raise ExpectationError("an anomaly is counted over the whole run", "anomaly NAME < <= > >= or == NUMBER")
     topic, partition = (None, None) if found["topic"] is None else split_partition(found["topic"], topics)
     try:
         since = parse_duration(found["from"]) if found["from"] else None
@@ -164,6 +177,10 @@ def _metric(text: str) -> tuple[str, str | None, str]:
         return text.replace(" ", "_"), None, "rate"
     if text == "final isr":
         return "isr", "final", "count"
+    if found := re.fullmatch(r"anomaly (\S+)", text):
+        if found[1] not in ANOMALIES:
+            raise ExpectationError(f"'{found[1][:60]}' is not an anomaly", ", ".join(ANOMALIES))
+        return "anomaly", found[1], "count"
     if found := re.fullmatch(r"errors ([A-Z][A-Z_]*)", text):
         return "errors", found[1], "count"
     if text in JMX_NAMES:

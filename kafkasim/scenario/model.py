@@ -32,6 +32,19 @@ class DiskSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class JvmSpec:
+    """A broker's Java heap and its collections; a pause is lognormal with these two points, 0: none."""
+
+    collector: str
+    heap_bytes: int
+    young_bytes: int
+    pause_p50_s: float
+    pause_p99_s: float
+    full_every_s: float | None = None
+    full_pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class HostSpec:
     """A machine. Start-up (assumed 3 s): a broker's process from its start until it begins to load its logs."""
 
@@ -44,6 +57,8 @@ class HostSpec:
     restart_delay_s: float = 5.0
     """How long the supervisor waits before it starts a process that ended by itself."""
     costs: CostsSpec = field(default_factory=CostsSpec)
+    jvm: JvmSpec | None = None
+    """Of the brokers on it; None: they are never collected."""
 
     @property
     def disk(self) -> DiskSpec:
@@ -242,6 +257,22 @@ class ElectionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RandomFaultsSpec:
+    """Faults at random: by verb the mean gap (s) between two and how long each lasts (s)."""
+
+    targets: str
+    kinds: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSkewSpec:
+    """A wall clock's step (s; ahead is positive) and what it gains each second after it (s)."""
+
+    step_s: float = 0.0
+    drift_s_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class EventSpec:
     """Something that happens at a time: a fault, or an order to the cluster."""
 
@@ -259,6 +290,8 @@ class EventSpec:
     order: TopicOrderSpec | None = None
     rate_bytes_per_s: float = 0.0
     """Of an interface that is capped."""
+    random: RandomFaultsSpec | None = None
+    skew: ClockSkewSpec | None = None
     factor: float = 1.0
     """Of a slow disk: rates are divided, syncs multiplied by it."""
     add_s: float = 0.0

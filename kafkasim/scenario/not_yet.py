@@ -10,16 +10,14 @@ NAMES: dict[str, dict[str, str]] = {
         "slow_cpu": "slow processors",
         "add_brokers": "adding brokers in a run", "restart": "restart by order",
         "set_config": "changing configs in a run",
-        "pause": "garbage-collection pauses", "gc_pause": "garbage-collection pauses", "leave": "members that leave",
-        "clock_skew": "clock skew",
+        "leave": "members that leave",
     },
     "Producer": {
         "closed_loop": "closed-loop load", "concurrency": "closed-loop load", "trace": "load from a trace",
         "day_curve": "day curves", "curve": "day curves", "burst": "bursts", "bursts": "bursts",
         "transactions": "transactions", "transaction_size": "transactions", "compression": "compression",
     },
-    "Brokers": {"jvm": "garbage-collection pauses", "gc": "garbage-collection pauses"},
-    "Host": {"jvm": "garbage-collection pauses", "page_cache": "page-cache sizes"},
+    "Host": {"page_cache": "page-cache sizes"},
     "Cluster": {"kraft": "KRaft", "controllers": "KRaft"},
     "ScenarioFile": {
         "streams": "Kafka Streams", "connect": "Kafka Connect", "mirrors": "several data centres",

@@ -9,6 +9,7 @@ from kafkasim.scenario.conditions import parse_condition
 from kafkasim.scenario.costs import CostsSpec, cost_docs
 from kafkasim.scenario.cross_reference import DEFAULT_HOST, PIPELINED_SINCE, Facts
 from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
+from kafkasim.scenario.schema_chance import RANDOM_VERBS, Jvm, RandomFaults
 from kafkasim.scenario.schema_events import LINKS, TARGETED, TOPICS, VERBS, Ends, Event, LossyEnds, SlowEnds
 from kafkasim.scenario.schema_quotas import LIMITS, Quota
 from kafkasim.scenario.targets import parse_target
@@ -78,6 +79,31 @@ def host_spec(file: schema_cluster.Host) -> model.HostSpec:
         start_up_s=file.start_up,
         restart_delay_s=file.restart_delay,
         costs=CostsSpec(**costs),
+        jvm=None if file.jvm is None else _jvm(file.jvm),
+    )
+
+
+COLLECTORS = {
+    # share of the heap that is young, median and 99th percentile of a young pause (s)
+    "g1": (0.25, 0.015, 0.030),
+    "parallel": (0.33, 0.040, 0.150),
+    "cms": (0.15, 0.020, 0.060),
+}
+"""Defaults by collector: see docs/faults.md for what is published and what is assumed."""
+
+
+def _jvm(file: Jvm) -> model.JvmSpec:
+    young, p50, p99 = COLLECTORS[file.collector]
+    median = p50 if file.pause_p50 is None else file.pause_p50
+    tail = median * (p99 / p50) if file.pause_p99 is None else file.pause_p99
+    return model.JvmSpec(
+        file.collector,
+        file.heap,
+        int(file.heap * (young if file.young is None else file.young)),
+        median,
+        tail,
+        None if file.full is None else file.full.every,
+        0.0 if file.full is None else file.full.pause,
     )
 
 
@@ -204,6 +230,10 @@ def event(facts: Facts, file: Event) -> model.EventSpec:
 def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
+    if verb == "clock_skew":
+        return model.EventSpec(at, verb, parse_target(value), file.for_, skew=_skew(file))
+    if file.random_faults is not None:
+        return model.EventSpec(at, verb, for_s=file.for_, random=_random(file.random_faults))
     if verb in TARGETED:
         return model.EventSpec(
             at, verb, parse_target(value), file.for_, factor=file.factor or 1.0, add_s=file.add or 0.0, disk=file.disk
@@ -221,6 +251,20 @@ def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
         election = model.ElectionSpec(wanted.election_type == "unclean", wanted.topic, wanted.partition)
         return model.EventSpec(at, verb, election=election)
     return model.EventSpec(at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
+
+
+def _skew(file: Event) -> model.ClockSkewSpec:
+    sign = -1.0 if file.behind is not None else 1.0
+    return model.ClockSkewSpec(sign * (file.ahead or file.behind or 0.0), sign * (file.drift or 0.0))
+
+
+def _random(file: RandomFaults) -> model.RandomFaultsSpec:
+    kinds: dict[str, tuple[float, float]] = {}
+    for verb in RANDOM_VERBS:
+        kind = getattr(file, verb)
+        if kind is not None:
+            kinds[verb] = (kind.every, kind.for_)
+    return model.RandomFaultsSpec(file.targets, kinds)
 
 
 def _order(facts: Facts, file: Event) -> model.TopicOrderSpec:

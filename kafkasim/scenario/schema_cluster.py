@@ -23,6 +23,7 @@ from kafkasim.scenario.fields import (
     choose,
     wrong,
 )
+from kafkasim.scenario.schema_chance import Jvm
 from kafkasim.scenario.units import format_duration
 from kafkasim.scenario.versions import LATEST, Version, accept, accepted_text, lines
 
@@ -65,6 +66,7 @@ class Host(Strict):
     start_up: Duration = Field(3.0, description="From a broker's start until it loads its logs (assumed 3s).")
     restart_delay: Duration = Field(5.0, description="Pause of the supervisor before a start (default 5s).")
     costs: Costs = Field(default_factory=Costs)
+    jvm: Jvm | None = Field(None, description="Garbage collections of the brokers on it; none if absent.")
 
 
 HostChoice = Annotated[

@@ -20,6 +20,7 @@ from kafkasim.scenario.fields import (
     choose,
     wrong,
 )
+from kafkasim.scenario.schema_chance import RandomFaults
 from kafkasim.scenario.schema_cluster import Topic
 from kafkasim.scenario.targets import FORMS
 
@@ -152,6 +153,12 @@ class Event(Strict):
     disk: Annotated[StrictInt, Field(ge=1, le=64)] | None = Field(
         None, description="Of slow_disk, disk_full, disk_failed: which disk of the machine (from 1); absent = all."
     )
+    clock_skew: Text | None = Field(
+        None, description="A process's wall clock is wrong: 'ahead' or 'behind' by so much, or 'drift'."
+    )
+    random_faults: RandomFaults | None = Field(
+        None, description="Faults at random times: {crash: {every: 10min, for: 30s}, targets: brokers}."
+    )
     partition: Ends | None = Field(None, description="Nothing gets through between two sets of machines.")
     latency: SlowEnds | None = Field(None, description="Links get slower by {add: 5ms}.")
     loss: LossyEnds | None = Field(None, description="Links lose packets with {probability: 0.01}.")
@@ -170,24 +177,32 @@ class Event(Strict):
     add_partitions: AddPartitions | None = Field(None, description="{topic: orders, to: 12}.")
     reassign: Reassign | None = Field(None, description="Replicas move: {topics: all, to: [1, 2, 3, 4]}.")
     pause: Duration | None = Field(None, description="Of a rolling restart: between two brokers (default 0s).")
+    ahead: PositiveDuration | None = Field(None, description="Of a clock: so much too late it reads.")
+    behind: PositiveDuration | None = Field(None, description="Of a clock: so much too early it reads.")
+    drift: PositiveDuration | None = Field(
+        None, description="Of a clock: gained each second (with 'behind': lost), such as 1ms."
+    )
     for_: Duration | None = Field(
         None, alias="for", description="How long it lasts; after a crash, stop or power loss: until the first start."
     )
 
 
-OPTIONS = ("at", "when", "after", "for_", "pause", "factor", "add", "disk")
+OPTIONS = ("at", "when", "after", "for_", "pause", "factor", "add", "disk", "ahead", "behind", "drift")
 """What stands beside a verb."""
 VERBS = tuple(name for name in Event.model_fields if name not in OPTIONS)
 """Every verb, in the order of the schema."""
 DISKS = ("slow_disk", "disk_full", "disk_failed")
 """Verbs that act on the disks of a machine."""
-TARGETED = ("crash", "stop", "freeze", "power_loss", *DISKS)
+TARGETED = ("crash", "stop", "freeze", "power_loss", "clock_skew", *DISKS)
 """Verbs whose value is a target."""
 LINKS = ("partition", "latency", "loss")
 """Verbs that act on links."""
 TOPICS = ("create_topic", "delete_topic", "add_partitions", "reassign")
 """Orders about topics."""
-LASTING = ("crash", "stop", "freeze", "power_loss", "rolling_restart", "nic_capped", *DISKS, *LINKS)
+LASTING = (
+    "crash", "stop", "freeze", "power_loss", "clock_skew", "random_faults", "rolling_restart", "nic_capped",
+    *DISKS, *LINKS,
+)  # fmt: skip
 """Verbs that know ``for``."""
 NEED_FOR = ("freeze",)
 """Verbs that make no sense without ``for``."""
