@@ -334,8 +334,6 @@ class FetchRequestData:
     for a session, so the next request names everything.
     """
 
-    sessionless: bool = False
-
     def __init__(
         self, replica_id: int, session: dict[int, FetchPartition], max_wait_s: float, min_bytes: int, max_bytes: int
     ) -> None:
@@ -348,6 +346,7 @@ class FetchRequestData:
         self.forgotten: list[FetchPartition] | None = None
         self.answered: list[FetchPartition] = []
         self.answered_bytes: int = 0
+        self.sessionless: bool = False
 
     def name(self, changed: list[FetchPartition], forgotten: list[FetchPartition] | None) -> None:
         """The session's next request names these; a session has one request in flight."""

@@ -209,8 +209,9 @@ class Sender:
         deadline_ms = now_ms + wait_ms
         # Clock.time_of in line, at the end of every pass.
         offset_ms = clock.offset_ms
+        deadline = (deadline_ms - offset_ms) / 1000.0
         fraction = base - (base_ms - offset_ms) / 1000.0
-        due = (deadline_ms - offset_ms) / 1000.0 + fraction
+        due = deadline + fraction
         appender = self._appender
         assert appender is not None
         append = appender.next_event(due)
@@ -224,9 +225,10 @@ class Sender:
                 late = appender.append_after(clock.time_of(timeout_ms + 1))
             if late < due:
                 due = late
-        elif append + 0.001 < (deadline_ms - offset_ms) / 1000.0 and appender.blocked == FREE:
+        elif append + 0.001 < deadline and appender.blocked == FREE and not self._keeps_order:
             # The next thing to do is an append, and answers without an error do not change that.
-            if not self._accumulator.check.nodes and self._accumulator.check.settled and not self._keeps_order:
+            check = self._accumulator.check
+            if not check.nodes and check.settled:
                 self._next_append = append
                 self._quiet_until_ms = deadline_ms
         if due < inf:
@@ -346,7 +348,10 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] | None = None
-        for batch, partition in zip(batches, produce.partitions, strict=True):
+        partitions = produce.partitions
+        for position in range(len(partitions)):
+            batch = batches[position]
+            partition = partitions[position]
             error = partition.error
             if error == NONE:
                 self._succeeded(batch)
