@@ -147,11 +147,12 @@ class Sender:
         if not holds:
             accumulator = self._accumulator
             wait_ms = self._look(now_ms)
-            if self._nodes:
+            sends = len(self._nodes) > 0
+            if sends:
                 spins = not self._send_data(now, now_ms)
             if accumulator.expires_ms <= now_ms and self._expire(now, now_ms):
                 spins = False
-            if self._nodes:
+            if sends:
                 wait_ms = 0
             elif accumulator.expires_ms - now_ms < self._limit_ms:
                 wait_ms = self._with_expiry(wait_ms, now_ms)
@@ -348,10 +349,8 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] | None = None
-        partitions = produce.partitions
-        for position in range(len(partitions)):
+        for position, partition in enumerate(produce.partitions):
             batch = batches[position]
-            partition = partitions[position]
             error = partition.error
             if error == NONE:
                 self._succeeded(batch)
@@ -383,12 +382,7 @@ class Sender:
             records = batch.records
             assert records is not None
             self._monitor.acknowledged(self._number, queue.tp, records, self._scheduler.now)
-            in_flight = queue.in_flight  # _forget, in line for answers in order
-            if in_flight and in_flight[0] is batch:
-                del in_flight[0]
-            else:
-                self._leave_flight(batch)
-            self._accumulator.release(batch)
+            self._forget(batch)
         if self._keeps_order:
             queue.muted = False
 

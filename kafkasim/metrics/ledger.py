@@ -17,12 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kafkasim.metrics.intervals import IntervalSet
+from kafkasim.metrics.intervals import GatheredIntervals, IntervalSet
 
 FOLD_AFTER: Final = 2048
 """Settled ranges that a stream gathers before it folds them into its set."""
-FOLD_ACKNOWLEDGED_AFTER: Final = 256
-"""The same of acknowledged ranges."""
 Batch = tuple["StreamAccount", int, int, int]
 """A batch on a log: its stream, its first and one past its last number, and its base offset."""
 
@@ -97,8 +95,7 @@ class StreamAccount:
         self.instance: Final = instance
         self.topic: Final = topic
         self.partition: Final = partition
-        self._acknowledged: Final = IntervalSet()
-        self._unfolded_acknowledged: list[tuple[int, int]] = []
+        self._acknowledged: Final = GatheredIntervals()  # brokers answer out of turn
         self.failed: Final = IntervalSet()
         self.settled: Final = IntervalSet()
         """Readable and folded out of the log, below everybody's reach (what waits to be folded in: see ``fold``)."""
@@ -125,27 +122,13 @@ class StreamAccount:
 
     def acknowledge(self, first: int, last: int) -> None:
         """The producer's callbacks for ``[first, last)`` ran without error (acks=0: the batch was written)."""
-        unfolded = self._unfolded_acknowledged
-        unfolded.append((first, last))
+        self._acknowledged.add(first, last)
         self.acknowledgements += last - first
-        if len(unfolded) >= FOLD_ACKNOWLEDGED_AFTER:
-            self._fold_acknowledged()
-
-    def _fold_acknowledged(self) -> None:
-        """In order: a stream's neighbours are acknowledged by different brokers, out of turn."""
-        unfolded = self._unfolded_acknowledged
-        unfolded.sort()
-        acknowledged = self._acknowledged
-        for first, last in unfolded:
-            acknowledged.add(first, last)
-        unfolded.clear()
 
     @property
     def acknowledged(self) -> IntervalSet:
         """What the producer was told to be written."""
-        if self._unfolded_acknowledged:
-            self._fold_acknowledged()
-        return self._acknowledged
+        return self._acknowledged.members()
 
     def fail(self, first: int, last: int) -> None:
         """The producer's callbacks for ``[first, last)`` ran with an error."""
