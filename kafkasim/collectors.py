@@ -490,9 +490,8 @@ class ClientCollector(ClientMonitor):
             delivered = self._delivered[client][key] = self._begin_delivered(client, tp, stream, leader)
         first = batch.first + low
         count = high - low
-        account = delivered.account
-        if not account.delivered.add_beyond(first, first + count):
-            account.deliver(first, first + count)
+        if not delivered.account.delivered.add_beyond(first, first + count):
+            delivered.account.deliver(first, first + count)
         first_time = batch.first_time
         last_time = batch.last_time
         if count != batch.count:

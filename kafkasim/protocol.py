@@ -250,30 +250,34 @@ class Request(Message):
     suspended: bool = False
     local_s: float = -1.0
     held_back: bool = False
-    # Set on the way, before anybody asks: by the sender, the connection, the socket server and the purgatory.
-    context: Any = None
-    created_at: float = 0.0
-    sent_at: float = 0.0
-    response_bytes: int = 0
-    parked_until: float = 0.0
 
     def __init__(
         self, api: int, size_bytes: int, body: Any = None, cause: int = 0, produce: ProduceRequestData | None = None,
         fetch: FetchRequestData | None = None,
     ) -> None:  # fmt: skip
+        # CPython keeps what is set here beside the object; the first attribute set later would cost a dictionary.
         self.size_bytes = size_bytes
+        self.received_at = 0.0
+        self.arrived_at = 0.0
+        self.started_at = 0.0
+        self.pool_generation = 0
         self.api: int = api
         self.body: Any = body
         self.produce = produce
         self.fetch = fetch
+        self.context: Any = None
         self.done: Callable[[Request], None] | None = None
         self.error: int = NONE
         self.failed: int = NONE
+        self.response_bytes: int = 0
         self.connection: Connection | None = None
+        self.created_at: float = 0.0
+        self.sent_at: float = 0.0
         self.timeout_s: float = 30.0
         self.expects_response: bool = True
         self.internal: bool = False
         self.throttle_ms: int = 0
+        self.parked_until: float = 0.0
         if cause != 0:
             self.cause = cause
 
@@ -364,7 +368,6 @@ class FetchRequestData:
     (``wants_session``: 1.1 and later).  ``rack`` is where a consumer says that it stands.
     """
 
-    sessionless: bool = False
     wants_session: bool = True
     rack: str = ""
 
@@ -380,6 +383,7 @@ class FetchRequestData:
         self.forgotten: list[FetchPartition] | None = None
         self.answered: list[FetchPartition] = []
         self.answered_bytes: int = 0
+        self.sessionless: bool = False
 
     def name(self, changed: list[FetchPartition], forgotten: list[FetchPartition] | None) -> None:
         """The session's next request names these; a session has one request in flight."""

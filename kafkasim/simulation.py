@@ -12,7 +12,7 @@ import gc
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 from kafkasim.books import Books
 from kafkasim.checks.anomalies import Anomalies
@@ -27,6 +27,8 @@ from kafkasim.scenario import Scenario
 
 Progress = Callable[[float], None]
 _LIBRARIES = ("simpy", "numpy")
+_COLLECT_BEYOND: Final = 250_000
+"""So many objects more than at the last collection: some may hang in cycles."""
 
 
 class SimulationError(Exception):
@@ -84,7 +86,7 @@ class Simulation:
         duration_s = self.scenario.duration_s
         interval_s = self.scenario.report.interval_s
         was_enabled = gc.isenabled()
-        # What has been built stays; the hot path drops nothing in cycles, the rest is collected now and then.
+        # What has been built stays; the hot path drops nothing in cycles, so a collection would find nothing there.
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -96,7 +98,7 @@ class Simulation:
                 env.run(until=until)
                 cluster.close_interval(until)
                 self.checker.look_around()
-                if k % 16 == 0:
+                if gc.get_count()[0] > _COLLECT_BEYOND:
                     gc.collect(0)
                 if progress is not None:
                     progress(until)

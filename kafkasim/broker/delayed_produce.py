@@ -46,8 +46,9 @@ class DelayedProduces:
         waiting = partition.waiting
         if waiting and waiting[0].required_offset <= high_watermark:
             minimum = partition.effective_min_isr
-            short = len(partition.in_sync_replicas) < minimum and partition.maximal_isr_size() < minimum
-            error = NOT_ENOUGH_REPLICAS_AFTER_APPEND if short else NONE
+            error = NONE
+            if len(partition.in_sync_replicas) < minimum and partition.maximal_isr_size() < minimum:
+                error = NOT_ENOUGH_REPLICAS_AFTER_APPEND
             while waiting and waiting[0].required_offset <= high_watermark:
                 waiter = waiting.popleft()
                 if isinstance(waiter, ProducePartition):

@@ -119,10 +119,7 @@ class ReplicaFetcher(PartitionStates):
 
     def _work(self, generation: int) -> None:
         """Build the next fetch; sleep when there is nothing to fetch."""
-        if generation != self._generation or self.dead:
-            return
-        life = self._life
-        if life.stopped_until > 0.0 and life.holds(self._work, generation):
+        if generation != self._generation or self.dead or self._life.holds(self._work, generation):
             return
         now = self._scheduler.now
         if self._fresh:
@@ -316,8 +313,7 @@ class ReplicaFetcher(PartitionStates):
         """Append everything (CPU of the thread), then take note and fetch again."""
         if not self.alive or request.connection is not self._connection:
             return
-        life = self._life
-        if life.stopped_until > 0.0 and life.holds(self.response_arrived, request):
+        if self._life.stopped_until > 0.0 and self._life.holds(self.response_arrived, request):
             return
         data = request.fetch
         now = self._scheduler.now
@@ -344,8 +340,7 @@ class ReplicaFetcher(PartitionStates):
         data = request.fetch
         if data is None or request.pool_generation != self._generation:
             return
-        life = self._life
-        if life.stopped_until > 0.0 and life.holds(self._on_processed, request):
+        if self._life.stopped_until > 0.0 and self._life.holds(self._on_processed, request):
             return
         now = self._scheduler.now
         self._sessionless = data.sessionless
@@ -353,9 +348,8 @@ class ReplicaFetcher(PartitionStates):
             self._changed = list(self._session.values())  # the session is gone: a full fetch begins another
         synced_at = now
         moved: list[Partition] | None = None
-        known = self.followed
         for fetch in data.answered:
-            followed = known.get(fetch.tp.index)
+            followed = self.followed.get(fetch.tp.index)
             if followed is None or followed.fetch is not fetch:
                 _empty(fetch)
             elif fetch.error != NONE or fetch.diverging_end_offset >= 0:

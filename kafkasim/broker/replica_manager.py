@@ -120,12 +120,10 @@ class ReplicaManager:
 
     def handle(self, request: Request) -> float:
         """The effect of ``request``; returns for how long the handler is held after it (s)."""
-        fetch = request.fetch
-        if fetch is not None:
-            return self.handle_fetch(request, fetch)
-        produce = request.produce
-        if produce is not None:
-            return self.handle_produce(request, produce)
+        if request.fetch is not None:
+            return self.handle_fetch(request, request.fetch)
+        if request.produce is not None:
+            return self.handle_produce(request, request.produce)
         return self.listener.handle(request)
 
     def handle_produce(self, request: Request, data: ProduceRequestData) -> float:
@@ -319,12 +317,11 @@ class ReplicaManager:
         if data.forgotten is not None:
             fetches.forget(session, data.forgotten)
         changed = data.changed
-        entries = session.partitions
         follower = data.replica_id >= 0
         any_data = data.min_bytes <= 1
         entered = False
         for fetch in changed:
-            entry = entries.get(fetch.tp.index)
+            entry = session.partitions.get(fetch.tp.index)
             if entry is None or entry.fetch is not fetch or not entry.active:
                 fetches.enter(session, fetch)
                 entered = True
@@ -351,10 +348,12 @@ class ReplicaManager:
             enough = enough or size > 0 or (looked and fetches.urgent(data))
         if follower:
             session.last_fetch_at = now
-            if session.out_of_sync:
-                self._note_all(session, changed, now)
-            else:
-                for fetch in changed:
+            retried = session.out_of_sync
+            session.out_of_sync = []
+            for fetch in changed:
+                self._note_follower(session, fetch, now)
+            for fetch in retried:
+                if fetch not in changed:
                     self._note_follower(session, fetch, now)
             if locks is not None and locks.wanted:
                 session.suspended = request
@@ -404,16 +403,6 @@ class ReplicaManager:
         if server is not None:
             for request in waiting:
                 server.resume(request)
-
-    def _note_all(self, session: FetchSession, changed: list[FetchPartition], now: float) -> None:
-        """A follower that is out of sync somewhere is looked at there again at every fetch."""
-        retried = session.out_of_sync
-        session.out_of_sync = []
-        for fetch in changed:
-            self._note_follower(session, fetch, now)
-        for fetch in retried:
-            if fetch not in changed:
-                self._note_follower(session, fetch, now)
 
     def _note_follower(self, session: FetchSession, fetch: FetchPartition, now: float) -> None:
         if fetch.error != NONE or fetch.diverging_end_offset >= 0:

@@ -7,6 +7,7 @@ connection is ready, and failed together when that connection fails.
 from __future__ import annotations
 
 from kafkasim.clients.network_client import NetworkClient
+from kafkasim.clients.node_connection import NodeConnection
 from kafkasim.kernel.clock import Clock
 from kafkasim.protocol import NETWORK_EXCEPTION, REQUEST_TIMED_OUT, Request
 
@@ -18,6 +19,8 @@ class ConsumerNetwork:
         self.network = network
         self.unsent: dict[int, list[Request]] = {}
         self._clock = clock
+        self._polled_at: float = -1.0
+        self._polled_ms: int = 0
 
     def now_ms(self) -> int:
         """What the client's clock shows."""
@@ -25,23 +28,29 @@ class ConsumerNetwork:
 
     def send(self, node: int, request: Request, now: float, at: float) -> None:
         """Send ``request`` at ``at`` if the node is ready now, else keep it until it is."""
-        if node not in self.unsent:
+        self.send_to(self.network.node(node), request, now, at)
+
+    def send_to(self, state: NodeConnection, request: Request, now: float, at: float) -> None:
+        """:meth:`send` with the node already looked up."""
+        if not self.unsent or state.id not in self.unsent:
             network = self.network
-            state = network.node(node)
-            now_ms = self._clock.ms(now)
+            now_ms = self._polled_ms if now == self._polled_at else self._clock.ms(now)
             if network.ready_at_ms(state, now_ms):
                 network.write_at_ms(state, request, now, now_ms, at)
                 return
         request.created_at = now
-        self.unsent.setdefault(node, []).append(request)
+        self.unsent.setdefault(state.id, []).append(request)
 
     def poll(self, now: float) -> None:
         """One pass of the I/O: send what can be sent, take in what has come, send again."""
         if self.unsent:
             self._transmit(now)
+        network = self.network
         now_ms = self._clock.ms(now)
-        self.network.handle_at_ms(now, now_ms)
-        self.network.update_metadata_at_ms(now, now_ms)
+        self._polled_at = now
+        self._polled_ms = now_ms
+        network.handle_at_ms(now, now_ms)
+        network.update_metadata_at_ms(now, now_ms)
         if self.unsent:
             self._fail_disconnected()
             self._transmit(now)

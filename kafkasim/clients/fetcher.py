@@ -135,9 +135,7 @@ class Fetcher:
         if self._preferring:
             self._review_preferences(now)
         for session in self._order:
-            if session.in_flight:
-                continue
-            if not session.partitions and not session.changed:
+            if session.in_flight or not (session.partitions or session.changed):
                 continue
             state = session.state
             if (state is None or state.state == DISCONNECTED) and self._network.unavailable(session.node, now):
@@ -192,8 +190,12 @@ class Fetcher:
         state.batches = []
         state.next_batch = 0
         state.buffered = False
-        if state.source >= 0:
-            self._session(state.source).changed[state.index] = state
+        source = state.source
+        if source >= 0:
+            session = self._sessions.get(source)
+            if session is None:
+                session = self._session(source)
+            session.changed[state.index] = state
 
     def _session(self, node: int) -> FetchSession:
         session = self._sessions.get(node)
@@ -227,10 +229,12 @@ class Fetcher:
         if session.sessionless:
             size_bytes += settings.partition_bytes * len(named) + settings.topic_bytes * _topics(named, [])
         elif named or forgotten:
-            size_bytes += settings.partition_bytes * len(named) + 4 * len(forgotten)
-            one = len(named) + len(forgotten) == 1
-            size_bytes += settings.topic_bytes * (1 if one else _topics(named, forgotten))
+            count = len(named)
+            size_bytes += settings.partition_bytes * count
+            count += len(forgotten)
+            size_bytes += settings.topic_bytes * (1 if count == 1 else _topics(named, forgotten))
             if forgotten:
+                size_bytes += 4 * len(forgotten)
                 session.forgotten = []
         data = session.data
         if data is None:
@@ -248,9 +252,9 @@ class Fetcher:
         session.in_flight = True
         session.established = True
         self.fetches += 1
-        self._network.send(session.node, request, now, at)
         if state is None:
-            session.state = self._network.network.node(session.node)
+            state = session.state = self._network.network.node(session.node)
+        self._network.send_to(state, request, now, at)
 
     def _apply(self, session: FetchSession, named: list[FetchPartition]) -> None:
         states = self._positions.states

@@ -147,11 +147,12 @@ class Sender:
         if not holds:
             accumulator = self._accumulator
             wait_ms = self._look(now_ms)
-            if self._nodes:
+            sends = len(self._nodes) > 0
+            if sends:
                 spins = not self._send_data(now, now_ms)
             if accumulator.expires_ms <= now_ms and self._expire(now, now_ms):
                 spins = False
-            if self._nodes:
+            if sends:
                 wait_ms = 0
             elif accumulator.expires_ms - now_ms < self._limit_ms:
                 wait_ms = self._with_expiry(wait_ms, now_ms)
@@ -209,8 +210,9 @@ class Sender:
         deadline_ms = now_ms + wait_ms
         # Clock.time_of in line, at the end of every pass.
         offset_ms = clock.offset_ms
+        deadline = (deadline_ms - offset_ms) / 1000.0
         fraction = base - (base_ms - offset_ms) / 1000.0
-        due = (deadline_ms - offset_ms) / 1000.0 + fraction
+        due = deadline + fraction
         appender = self._appender
         assert appender is not None
         append = appender.next_event(due)
@@ -224,9 +226,10 @@ class Sender:
                 late = appender.append_after(clock.time_of(timeout_ms + 1))
             if late < due:
                 due = late
-        elif append + 0.001 < (deadline_ms - offset_ms) / 1000.0 and appender.blocked == FREE:
+        elif append + 0.001 < deadline and appender.blocked == FREE and not self._keeps_order:
             # The next thing to do is an append, and answers without an error do not change that.
-            if not self._accumulator.check.nodes and self._accumulator.check.settled and not self._keeps_order:
+            check = self._accumulator.check
+            if not check.nodes and check.settled:
                 self._next_append = append
                 self._quiet_until_ms = deadline_ms
         if due < inf:
@@ -346,7 +349,8 @@ class Sender:
                 self._complete(batch, failed, now_ms)
             return
         hints: list[tuple[TopicPartition, int, int]] | None = None
-        for batch, partition in zip(batches, produce.partitions, strict=True):
+        for position, partition in enumerate(produce.partitions):
+            batch = batches[position]
             error = partition.error
             if error == NONE:
                 self._succeeded(batch)
@@ -378,12 +382,7 @@ class Sender:
             records = batch.records
             assert records is not None
             self._monitor.acknowledged(self._number, queue.tp, records, self._scheduler.now)
-            in_flight = queue.in_flight  # _forget, in line for answers in order
-            if in_flight and in_flight[0] is batch:
-                del in_flight[0]
-            else:
-                self._leave_flight(batch)
-            self._accumulator.release(batch)
+            self._forget(batch)
         if self._keeps_order:
             queue.muted = False
 

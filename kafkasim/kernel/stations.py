@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heapreplace
 from math import inf
 from typing import Any
 
@@ -181,7 +181,7 @@ class WorkerPool:
         self._queue: deque[Job] = deque()
         self._occupied: int = 0
         self._expected: int = 0
-        self._lingering: list[float] = []
+        self._lingering: list[float] = []  # until when workers stay busy after an effect, if nobody waits
         self._reset_at: list[float] = []  # when each generation ended
         self._paused_s: float = 0.0
         self._resumes_at: float = 0.0
@@ -228,8 +228,11 @@ class WorkerPool:
             self._start(job, at, self.wake_up_s)
             return
         self._queue.append(job)
-        if self._lingering:
-            scheduler.call_at(heappop(self._lingering), self._release, self.generation)
+        lingering = self._lingering
+        if lingering:
+            free_at = min(lingering)
+            lingering.remove(free_at)
+            scheduler.call_at(free_at, self._release, self.generation)
 
     def queue_length(self) -> int:
         """Jobs that wait for a worker."""
@@ -324,7 +327,7 @@ class WorkerPool:
         elif self._queue:
             self._scheduler.call_at(end, self._release, self.generation)
         else:
-            heappush(self._lingering, end)
+            self._lingering.append(end)
 
     def _count_cut(self, job: Job) -> None:
         """A crash has cut this job short: its worker was busy until then."""
@@ -349,7 +352,8 @@ class WorkerPool:
             self._start(self._queue.popleft(), now, 0.0)
 
     def _reclaim(self, now: float) -> None:
+        """Count who has become idle meanwhile."""
         lingering = self._lingering
-        while lingering and lingering[0] <= now:
-            heappop(lingering)
-            self._occupied -= 1
+        still = [free_at for free_at in lingering if free_at > now]
+        self._occupied -= len(lingering) - len(still)
+        self._lingering = still

@@ -47,7 +47,8 @@ class Stream:
 
     def integer(self, bound: int) -> int:
         """An integer in [0, bound)."""
-        return min(int(self.uniform() * bound), bound - 1)
+        drawn = int(self.uniform() * bound)
+        return drawn if drawn < bound else bound - 1
 
     def normal(self) -> float:
         """A standard normal draw."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 EMPTY_RANGE: Final = "a range must not end before it starts"
+MERGE_AFTER: Final = 256
+"""So many ranges wait to be merged at most."""
 NO_END: Final = -(1 << 60)
 """The end of the last range while there is none."""
 
@@ -266,3 +268,35 @@ class IntervalSet:
 
     def __repr__(self) -> str:
         return f"IntervalSet({self.ranges()})"
+
+
+class GatheredIntervals:
+    """A set that is filled out of order and seldom asked for: ranges are gathered, and merged in order.
+
+    >>> acknowledged = GatheredIntervals()
+    >>> acknowledged.add(100, 200), acknowledged.add(0, 100)
+    (None, None)
+    >>> acknowledged.members()
+    IntervalSet([(0, 200)])
+    """
+
+    def __init__(self) -> None:
+        self._gathered: list[tuple[int, int]] = []
+        self._merged = IntervalSet()
+
+    def add(self, first: int, last: int) -> None:
+        """Put ``[first, last)`` in."""
+        gathered = self._gathered
+        gathered.append((first, last))
+        if len(gathered) >= MERGE_AFTER:
+            self.members()
+
+    def members(self) -> IntervalSet:
+        """All that was put in."""
+        gathered = self._gathered
+        if gathered:
+            gathered.sort()
+            for first, last in gathered:
+                self._merged.add(first, last)
+            gathered.clear()
+        return self._merged

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kafkasim.metrics.intervals import IntervalSet
+from kafkasim.metrics.intervals import GatheredIntervals, IntervalSet
 
 FOLD_AFTER: Final = 2048
 """Settled ranges that a stream gathers before it folds them into its set."""
@@ -95,7 +95,7 @@ class StreamAccount:
         self.instance: Final = instance
         self.topic: Final = topic
         self.partition: Final = partition
-        self.acknowledged: Final = IntervalSet()
+        self._acknowledged: Final = GatheredIntervals()  # brokers answer out of turn
         self.failed: Final = IntervalSet()
         self.settled: Final = IntervalSet()
         """Readable and folded out of the log, below everybody's reach (what waits to be folded in: see ``fold``)."""
@@ -124,8 +124,13 @@ class StreamAccount:
 
     def acknowledge(self, first: int, last: int) -> None:
         """The producer's callbacks for ``[first, last)`` ran without error (acks=0: the batch was written)."""
-        self.acknowledged.add(first, last)
+        self._acknowledged.add(first, last)
         self.acknowledgements += last - first
+
+    @property
+    def acknowledged(self) -> IntervalSet:
+        """What the producer was told to be written."""
+        return self._acknowledged.members()
 
     def fail(self, first: int, last: int) -> None:
         """The producer's callbacks for ``[first, last)`` ran with an error."""

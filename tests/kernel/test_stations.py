@@ -199,6 +199,16 @@ def test_a_job_submitted_ahead_starts_when_it_arrives() -> None:
     assert world.pool.waiting_s == 0.0
 
 
+def test_a_worker_whose_time_is_over_is_idle_for_who_is_submitted_ahead() -> None:
+    world = Pool(2)
+    world.submit(0.0, 0, 1.0, after_s=0.5)
+    world.scheduler.run_until(5.0)
+    world.pool.submit(Pool.Work(1, 1.0), 6.0)  # both workers are idle, one for a while: no event for the arrival
+    assert world.started == [(0, 0.0), (1, 6.0)]
+    assert world.pool.occupied() == 1
+    assert (world.pool.begun, world.pool.before_s) == (2, 6.0)
+
+
 def test_a_job_submitted_ahead_waits_its_turn_where_workers_are_few() -> None:
     world = Pool(1)
     world.pool.submit(Pool.Work(0, 1.0), 2.0)

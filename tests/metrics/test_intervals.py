@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafkasim.metrics.intervals import IntervalSet
+from kafkasim.metrics.intervals import MERGE_AFTER, GatheredIntervals, IntervalSet
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 15)).map(lambda p: (p[0], p[0] + p[1])), max_size=25)
 STEPS = st.lists(st.tuples(st.sampled_from(["add", "add", "remove"]), st.integers(0, 60), st.integers(0, 15)))
@@ -91,3 +91,22 @@ def test_mistakes_are_refused() -> None:
             IntervalSet([(2, 5)]).add(first, 3)
     with pytest.raises(TypeError):
         hash(intervals)
+
+
+@given(RANGES)
+def test_gathered_ranges_are_the_same_set_in_whatever_order_they_come(ranges: list[tuple[int, int]]) -> None:
+    gathered = GatheredIntervals()
+    plain = IntervalSet()
+    for first, last in ranges:
+        gathered.add(first, last)
+        plain.add(first, last)
+    assert gathered.members() == plain
+    check_shape(gathered.members())
+
+
+def test_gathered_ranges_do_not_pile_up() -> None:
+    gathered = GatheredIntervals()
+    for number in reversed(range(3 * MERGE_AFTER)):
+        gathered.add(number, number + 1)
+        assert len(gathered._gathered) < MERGE_AFTER
+    assert gathered.members().ranges() == [(0, 3 * MERGE_AFTER)]
