@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kafkasim.broker.partition import LEADER, Partition
 from kafkasim.topics import Topics
 
@@ -27,6 +29,8 @@ class Board:
         self.under_replicated: int = 0
         self.changed: dict[int, None] = {}
         self.written: dict[int, None] = {}
+        self.listener: Callable[[int], None] | None = None
+        """Told of each partition that was looked at again."""
         self._not_whole: list[bool] = [False] * count
         self._under_replicated: list[bool] = [False] * count
 
@@ -84,4 +88,6 @@ class Board:
         if short != self._under_replicated[index]:
             self._under_replicated[index] = short
             self.under_replicated += 1 if short else -1
+        if self.listener is not None:
+            self.listener(index)
         return leader

@@ -20,10 +20,12 @@ from kafkasim.metrics.latency import LatencyBook, LatencyRecorder
 from kafkasim.metrics.ledger import GroupAccount, Ledger, StreamAccount
 from kafkasim.metrics.series import Counter, SeriesBook
 from kafkasim.metrics.timeline import Timeline
-from kafkasim.protocol import ERROR_NAMES, RecordBatch, TopicPartition
+from kafkasim.protocol import DELIVERY_TIMEOUT, ERROR_NAMES, MAX_BLOCK_TIMEOUT, RecordBatch, TopicPartition
 from kafkasim.topics import Topics
 
 MERGED_NOTES: Final = ("connections_reset",)
+_OWN_ERRORS: Final = (DELIVERY_TIMEOUT, MAX_BLOCK_TIMEOUT)
+"""What no answer says: the producer has given up."""
 
 
 class Client:
@@ -391,14 +393,18 @@ class ClientCollector(ClientMonitor):
     def failed(self, client: int, tp: TopicPartition, batch: RecordBatch, error: int, now: float) -> None:
         """The callbacks of all records of ``batch`` run now with an error."""
         self._ledger.streams[batch.stream].fail(batch.first, batch.first + batch.count)
-        label = ERROR_NAMES.get(error, str(error))
-        key = (self.clients[client].name, label)
-        self.errors[key] = self.errors.get(key, 0) + batch.count
+        if error in _OWN_ERRORS:
+            self.told(client, error, now)
         self.failures[client].append((tp.topic, batch.first_time, batch.last_time, batch.count))
         name = self.clients[client].name
         still = self._waiting.oldest_unacknowledged(name, tp, now)
         oldest = batch.first_time if still is None or still > batch.first_time else still
         self._tracker(client, tp).gave_up(now, oldest, still)
+
+    def told(self, client: int, error: int, now: float) -> None:
+        """An error was the answer, or the client gave up by itself."""
+        key = (self.clients[client].name, ERROR_NAMES.get(error, str(error)))
+        self.errors[key] = self.errors.get(key, 0) + 1
 
     def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
         """The end of the run: what a stream created, and what is still on its way."""
@@ -503,7 +509,7 @@ class ClientCollector(ClientMonitor):
         return all(who.paced for who in self.clients if who.kind == "produce" and who.name == producer)
 
     def error_count(self, name: str, client: str | None) -> int:
-        """Records that failed with the error ``name`` (for one producer)."""
+        """How often clients (or one of them) were told the error ``name``; a batch that gave up counts once, too."""
         return sum(n for (who, error), n in self.errors.items() if error == name and client in (None, who))
 
     # ---- the timeline

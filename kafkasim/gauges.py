@@ -7,14 +7,16 @@ from functools import partial
 
 from kafkasim.broker.broker import Broker
 from kafkasim.cluster import Cluster, Group
+from kafkasim.mbeans import add_mbeans
 from kafkasim.protocol import TopicPartition
 
 MOST_SERIES = 5000
 """In a larger cluster only the partitions that clients use have series of their own."""
 
 
-def add_gauges(cluster: Cluster) -> None:
-    """Register every time series that is not traffic."""
+def add_gauges(cluster: Cluster, asked: tuple[str, ...] = ()) -> None:
+    """Register every time series that is not traffic; ``asked``: metrics that expectations need."""
+    add_mbeans(cluster, asked)
     series = cluster.series
     board = cluster.board
     used = {**dict.fromkeys(p.topic for p in cluster.scenario.producers)}

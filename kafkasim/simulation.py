@@ -52,8 +52,12 @@ class Simulation:
             if was_enabled:
                 gc.enable()
         self.schedule = EventSchedule(self.cluster, scenario.events)
+        self.expectations = scenario.expectations()
+        for expectation in self.expectations:
+            if expectation.condition is not None:
+                self.schedule.conditions.watch(expectation.condition)
         self.cluster.running_event = self._cause_at
-        add_gauges(self.cluster)
+        add_gauges(self.cluster, tuple(str(e.statistic) for e in self.expectations if e.metric == "jmx"))
 
     def _cause_at(self, at: float) -> int | None:
         event = self.schedule.running(at)
@@ -107,12 +111,12 @@ class Simulation:
             stations=station_rows(cluster, end_s),
             controllers=controller_rows(cluster),
             events=[event.as_dict() for event in self.schedule.events],
-            warnings=self.scenario.warnings,
+            warnings=[*self.scenario.warnings, *self.schedule.never_begun()],
             sessions=cluster.session_rows(),
             calibrated=False,
         )
-        if self.scenario.expect:
-            result.judge(evaluate(self.scenario.expectations(), result, cluster))
+        if self.expectations:
+            result.judge(evaluate(self.expectations, result, cluster, self.schedule.conditions.met))
         return result
 
     def _manifest(self, command: str) -> dict[str, Any]:

@@ -96,6 +96,10 @@ class Broker:
         self.fault_cause = 0
         self.stopping = False
         self.start_up_s = start_up_s
+        self.zookeeper_expires = 0
+        self.zookeeper_disconnects = 0
+        self.earlier_unclean_elections = 0
+        """By the controllers of its earlier processes."""
         self.event_queues: list[EventQueue] = []
         """Of the controllers of all its processes: for their times."""
         self.clean = False
@@ -329,6 +333,7 @@ class Broker:
         self.registered = False
         self.stopping = False
         self.fault_cause = cause
+        self.earlier_unclean_elections += self.controller.unclean_leader_elections
         self.controller.crash()
         self.producer_ids.close()
         self.metadata.clear()
@@ -449,6 +454,8 @@ class Broker:
             self.controller.on_watch(event)
 
     def _on_state(self, state: str, cause: int) -> None:
+        self.zookeeper_expires += state == "expired"
+        self.zookeeper_disconnects += state == "disconnected"
         if state == "expired" and self.up:
             self.env.process(registration.renew(self, cause))
 

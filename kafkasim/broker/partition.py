@@ -94,6 +94,8 @@ class Partition:
         self.followers: list[FollowerState] = []
         self.waiting: deque[Waiting] = deque()
         self.sessions: list[SessionPartition] = []
+        self.isr_shrinks: int = 0
+        self.isr_expands: int = 0
         self.epoch_cause: int = 0
         self.trimmable_from: int = 0
         self.appended_batches: int = 0
@@ -237,6 +239,10 @@ class Partition:
 
     def commit_isr(self, isr: tuple[int, ...], partition_epoch: int) -> None:
         """An ISR change has been committed by the controller."""
+        if len(isr) < len(self.in_sync_replicas):
+            self.isr_shrinks += 1
+        elif len(isr) > len(self.in_sync_replicas):
+            self.isr_expands += 1
         self.in_sync_replicas = isr
         self.partition_epoch = partition_epoch
         self.pending_isr = ()

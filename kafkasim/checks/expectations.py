@@ -7,8 +7,9 @@ window (p50, p99 and max are kept by interval, other percentiles are not).
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -23,13 +24,19 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def evaluate(expectations: Iterable[Expectation], result: Result, cluster: Cluster) -> list[dict[str, object]]:
-    """One row a sentence: text, whether it holds, its value, and why it has none."""
-    return [_Judge(result, cluster).row(expectation) for expectation in expectations]
+def evaluate(
+    expectations: Iterable[Expectation], result: Result, cluster: Cluster, met: Mapping[str, float]
+) -> list[dict[str, object]]:
+    """One row a sentence: text, whether it holds, its value, and why it has none.
+
+    ``met``: when each condition that happened did so first (s), by its text.
+    """
+    return [_Judge(result, cluster, met).row(expectation) for expectation in expectations]
 
 
 class _Judge:
-    def __init__(self, result: Result, cluster: Cluster) -> None:
+    def __init__(self, result: Result, cluster: Cluster, met: Mapping[str, float]) -> None:
+        self._met = met
         self._summary: dict[str, Any] = result.summary
         self._result = result
         self._cluster = cluster
@@ -45,6 +52,10 @@ class _Judge:
             group = self._group(e.group)
             value = float(group["pending_at_end"] + group["never_delivered"] + group["skipped_by_reset"])
             reason, holds = "", value == 0.0
+        elif e.condition is not None:
+            value = self._met.get(e.condition.text)  # when it happened, in seconds
+            holds = (value is None) == (e.kind == "never_happens")
+            reason = "" if holds else "it never happened" if value is None else "it happened, at that second"
         else:
             value, reason = self._value(e)
             holds = value is not None and _OPERATORS[str(e.op)](value, float(e.value or 0.0))
@@ -76,7 +87,7 @@ class _Judge:
         if e.statistic == "EventQueueTimeMs":
             waits = [float(row["max_queue_time_s"]) for row in self._summary["controllers"]]
             return (max(waits) * 1000.0, "") if waits else (None, "no controller had an event")
-        return self._series(e, str(e.statistic))
+        return self._mbean(e, str(e.statistic))
 
     def _window(self, e: Expectation) -> Window | None:
         if e.from_s is not None and e.until_s is not None:
@@ -151,6 +162,31 @@ class _Judge:
             rates = [sum(rates_in) / len(rates_in)] if rates_in else []
         known = [float(rate) for rate in rates if rate is not None]
         return (sum(known), "") if known else (None, "nothing was measured")
+
+    def _mbean(self, e: Expectation, name: str) -> tuple[float | None, str]:
+        """Brokers add up, but for what is a share or the length of a queue: there the worst one counts."""
+        window = self._window(e)
+        alone = name.endswith("Percent") or name == "RequestQueueSize"
+        at: dict[float, list[float]] = {}
+        for row in self._cluster.series.rows():
+            if row["metric"] == name and e.broker in (None, row["broker"]):
+                time_s = float(row["time_s"])  # type: ignore[arg-type]
+                if window is None or window(time_s):
+                    at.setdefault(time_s, []).append(float(row["value"]))  # type: ignore[arg-type]
+        if not at:
+            return None, f"{name} was not measured"
+        low = e.which == "lowest"
+        samples = {t: (min(values) if low else max(values)) if alone else sum(values) for t, values in at.items()}
+        if e.which == "total":
+            return round(sum(rate * self._span(t) for t, rate in samples.items()), 6), ""
+        if e.which == "final":
+            return samples[max(samples)], ""
+        return (min if low else max)(samples.values()), ""
+
+    def _span(self, until: float) -> float:
+        """The length of the sampled interval that ends at ``until``."""
+        interval_s = self._cluster.scenario.report.interval_s
+        return until - (math.ceil(round(until / interval_s, 9)) - 1) * interval_s
 
     def _series(self, e: Expectation, name: str) -> tuple[float | None, str]:
         window = self._window(e)

@@ -315,6 +315,7 @@ class Fetcher:
     ) -> None:
         """An error of one partition: it is fetched again at once, without back-off."""
         self.stirred = True
+        self._positions.refused(error)
         if error in (NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH):
             if self._uses_hints and answer.leader_hint >= 0 and answer.leader_epoch_hint >= 0:
                 hints.append((state.tp, answer.leader_hint, answer.leader_epoch_hint))

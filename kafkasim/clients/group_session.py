@@ -222,6 +222,8 @@ class GroupSession:
     def _coordinator_error(self, request: GroupRequest) -> int:
         """The error of an answer; whatever says that the coordinator is not there makes it unknown."""
         error = request.failed or request.error
+        if error != NONE:
+            self._monitor.told(self._client, error, self._scheduler.now)
         if request.failed != NONE and request.failed != COORDINATOR_NOT_AVAILABLE:
             self.finder.forget(False)
             self._owner.stir()

@@ -23,6 +23,9 @@ class ClientMonitor:
         """The callbacks of all records of ``batch`` run now with an error."""
         raise NotImplementedError
 
+    def told(self, client: int, error: int, now: float) -> None:
+        """An answer told the client of an error: once a batch, a partition or a request of the group's protocol."""
+
     def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
         """The run has ended: what a producer's stream of the ledger intended, and what is still on its way."""
         raise NotImplementedError

@@ -153,6 +153,10 @@ class Positions:
                 self._seek(state, found[0], found[1])
                 self._monitor.positioned(self._client, state.tp, state.offset, False, now)
 
+    def refused(self, error: int) -> None:
+        """A fetch of one partition was answered with an error."""
+        self._monitor.told(self._client, error, self._scheduler.now)
+
     def reset_initializing(self) -> None:
         """Without a group every new partition goes by the reset policy."""
         for state in self.states.values():

@@ -387,6 +387,7 @@ class Sender:
 
     def _complete_with_error(self, batch: ProducerBatch, error: int, now_ms: int) -> None:
         self._quiet_until_ms = 0
+        self._monitor.told(self._number, error, self._scheduler.now)
         accumulator = self._accumulator
         idempotence = self._idempotence
         if error == MESSAGE_TOO_LARGE and batch.count > 1 and batch.outcome == UNDECIDED:

@@ -3,19 +3,22 @@
 An event is over when its target is up and registered, every partition has a live leader and
 its full ISR there, what was asked for has been acknowledged by all brokers (the cluster is
 whole), and then no record intended before that moment waits any more.  Overlapping events
-end together.  The conditions are looked at every ``LOOK_EVERY_S`` while an event is running.
+end together.  Both are looked at every ``LOOK_EVERY_S`` while an event is running.  An event with ``when`` begins when
+its condition is met (:mod:`kafkasim.faults.conditions`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from simpy.events import Event
 
 from kafkasim.cluster import Cluster
 from kafkasim.faults import targets
+from kafkasim.faults.conditions import Conditions, last_row
 from kafkasim.faults.crash import Crash
 from kafkasim.faults.elections import PreferredElection
 from kafkasim.faults.fault import Fault, NoEffect
@@ -59,8 +62,14 @@ class EventSchedule:
         self._admin_host = cluster.make_host("administrator", None)
         self._draws = cluster.streams.stream("events/targets")
         self._looking = False
+        self.conditions = Conditions(cluster)
+        self._waiting: list[EventSpec] = []
         for spec in sorted(specs, key=lambda spec: spec.at_s):
-            cluster.env.call_at(spec.at_s, self._begin, spec)
+            if spec.when is None:
+                cluster.env.call_at(spec.at_s, self._begin, spec)
+            else:
+                self._waiting.append(spec)
+                self.conditions.watch(spec.when, partial(self._met, spec))
 
     def running(self, at: float) -> RunningEvent | None:
         """The latest event that began by ``at`` and was not over then; else the first that began since."""
@@ -73,7 +82,26 @@ class EventSchedule:
             found = next((event for event in self.events if event.at_s > at), None)
         return found
 
+    def never_begun(self) -> list[str]:
+        """A sentence for each event whose condition was not met, or too late for it to begin."""
+        told = []
+        for spec in self._waiting:
+            at = self.conditions.met.get(str(spec.when))
+            why = "never happened" if at is None else f"happened at {at:g} s, too late"
+            told.append(f"{spec.verb.replace('_', ' ')} did not begin: when {spec.when}: {why}")
+        return told
+
+    def _met(self, spec: EventSpec, now: float) -> None:
+        """The condition of an event is met: it begins behind what happens at this very moment, or later."""
+        row = last_row(self._cluster)
+        cause = row.id if row is not None and row.time_s == now else None
+        after = f", {spec.after_s:g} s before the event begins" if spec.after_s > 0.0 else ""
+        self._cluster.timeline.add(now, "scenario", "condition_met", f"{spec.when}{after}", cause)
+        self._cluster.env.call_at(now + spec.after_s, self._begin, spec)
+
     def _begin(self, spec: EventSpec) -> None:
+        if spec.when is not None:
+            self._waiting.remove(spec)
         if spec.target is not None:
             self._hit_processes(spec)
         elif spec.link is not None:

@@ -5,7 +5,7 @@ The rows form chains of causes, from a fault to the last recovery. Left out: the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 MERGE_WITHIN_S: Final = 0.001 + 1e-9
@@ -54,6 +54,8 @@ class Timeline:
 
     def __init__(self) -> None:
         self.rows: Final[list[TimelineRow]] = []
+        self.listener: Callable[[str, str, str], None] | None = None
+        """Told of every event (actor, event, detail) when it is noted, of each one that is merged too."""
         self._merging: dict[tuple[int | None, str, str], TimelineRow] = {}
 
     def add(
@@ -85,11 +87,15 @@ class Timeline:
             known = self._merging.get(key)
             if known is not None and time_s - known.time_s <= MERGE_WITHIN_S:
                 known.count += 1
+                if self.listener is not None:
+                    self.listener(actor, event, detail)
                 return known.id
         row = TimelineRow(len(self.rows) + 1, time_s, actor, event, detail, cause)
         self.rows.append(row)
         if merge:
             self._merging[key] = row
+        if self.listener is not None:
+            self.listener(actor, event, detail)
         return row.id
 
     def row(self, id: int) -> TimelineRow:

@@ -27,7 +27,7 @@ def compose_file(file: FilePath, overrides: Sequence[str], mistakes: list[Mistak
 
 def compose_text(text: str, name: str, overrides: Sequence[str], mistakes: list[Mistake]) -> Node:
     """The same for a text, which cannot extend a file."""
-    root = _mapping(read(text, name, mistakes))
+    root = own_configs(_mapping(read(text, name, mistakes)), mistakes)
     return override(_extended(root, None, (), mistakes), overrides, mistakes)
 
 
@@ -38,6 +38,31 @@ def _fail(mark: Mark, path: str, message: str, value: object = MISSING, **more: 
 def _mapping(root: Node) -> Node:
     if not isinstance(root.value, dict):
         raise _fail(root.mark, "", "a scenario is a mapping that begins with 'name:'")
+    return root
+
+
+def own_configs(root: Node, mistakes: list[Mistake]) -> Node:
+    """Puts configs that stand in a broker's own mapping (``overrides: {1: {log.dirs: /a}}``) under its ``config``."""
+    node: Node | None = root
+    for part in ("cluster", "brokers", "overrides"):
+        node = node.value.get(part) if node is not None and isinstance(node.value, dict) else None
+    if node is None or not isinstance(node.value, dict):
+        return root
+    for number, own in node.value.items():
+        if not isinstance(own.value, dict):
+            continue
+        for name in [name for name in own.value if paths.is_config(name)]:
+            child = own.value.pop(name)
+            below = own.value.get("config")
+            if below is None or not isinstance(below.value, dict):
+                below = own.value["config"] = Node({}, child.mark, child.key_mark)
+            assert isinstance(below.value, dict)
+            if name in below.value:
+                mark = child.key_mark or child.mark
+                path = f"cluster.brokers.overrides.{number}.config.{name}"
+                mistakes.append(Mistake(mark.file, mark.line, mark.column, path, "is given twice"))
+            else:
+                below.value[name] = child
     return root
 
 
@@ -54,7 +79,7 @@ def _load(file: FilePath, shown: str, chain: tuple[FilePath, ...], mistakes: lis
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _fail(mark, "", f"cannot be read: {reason}") from None
-    root = _mapping(read(text, shown, mistakes))
+    root = own_configs(_mapping(read(text, shown, mistakes)), mistakes)
     return _extended(root, file, chain, mistakes)
 
 
@@ -122,9 +147,11 @@ def override(root: Node, overrides: Sequence[str], mistakes: list[Mistake]) -> N
 
 
 def _broker_by_id(parts: list[str]) -> list[str]:
-    """``cluster.brokers.2.config…`` means what broker 2 has of its own."""
+    """``cluster.brokers.2.config…`` means what broker 2 has of its own; ``config`` may be left out."""
     if parts[:2] == ["cluster", "brokers"] and len(parts) > 2 and parts[2].isdecimal():
-        return [*parts[:2], "overrides", *parts[2:]]
+        parts = [*parts[:2], "overrides", *parts[2:]]
+    if parts[:3] == ["cluster", "brokers", "overrides"] and len(parts) == 5 and paths.is_config(parts[4]):
+        parts = [*parts[:4], "config", parts[4]]
     return parts
 
 

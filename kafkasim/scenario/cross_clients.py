@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kafkasim.scenario import configs
 from kafkasim.scenario.configs import OFFSETS_TOPIC
+from kafkasim.scenario.cross_events import condition as check_condition
 from kafkasim.scenario.cross_reference import Facts, check_host, duplicates, known_topic
 from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.expectations import Expectation, ExpectationError, parse_expectation
@@ -143,14 +144,18 @@ def _expectation(facts: Facts, place: Path, text: str) -> None:
     try:
         said = parse_expectation(text, facts.names("topics"))
     except ExpectationError as error:
-        report.wrong(place, str(error), text, error.allowed)
+        report.wrong(place, str(error), text, error.allowed, error.nearest)
         return
+    if said.condition is not None:
+        check_condition(facts, place, said.condition.text)
     groups = [consumer.group for consumer in facts.file.consumers if consumer.group]
     if said.group is not None and said.group not in groups:
         report.wrong(place, "there is no such group", said.group, listed(groups), nearest(said.group, groups))
     clients = [*(c.group or c.name or "" for c in facts.file.consumers), *(p.name for p in facts.file.producers)]
     if said.client is not None and said.client not in clients:
         report.wrong(place, "there is no such client", said.client, listed(clients), nearest(said.client, clients))
+    if said.broker is not None and said.broker not in facts.ids:
+        report.wrong(place, "there is no such broker", said.broker, listed(f"broker {number}" for number in facts.ids))
     _expected_topic(facts, place, said)
 
 

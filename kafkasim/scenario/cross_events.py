@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kafkasim.scenario.conditions import FORMS as CONDITIONS
+from kafkasim.scenario.conditions import ConditionError, parse_condition
 from kafkasim.scenario.configs import OFFSETS_TOPIC
 from kafkasim.scenario.cross_reference import Facts, known_topic
 from kafkasim.scenario.errors import listed, nearest
@@ -21,9 +23,7 @@ def check(facts: Facts) -> None:
 
 def _event(facts: Facts, place: Path, event: Event) -> None:
     report = facts.report
-    if event.at >= facts.file.duration:
-        limit = f"less than duration ({facts.file.duration:g} s)"
-        report.wrong((*place, "at"), "the run is over by then", allowed=limit)
+    _beginning(facts, place, event)
     verbs = [verb for verb in VERBS if getattr(event, verb) is not None]
     if len(verbs) != 1:
         if not any(report.broken_in((*place, *more)) for more in _below(facts, place)):
@@ -39,6 +39,38 @@ def _event(facts: Facts, place: Path, event: Event) -> None:
         _target(facts, (*place, verb), getattr(event, verb))
     elif verb in LINKS:
         _ends(facts, (*place, verb), getattr(event, verb))
+
+
+def _beginning(facts: Facts, place: Path, event: Event) -> None:
+    """An event has a time or a condition."""
+    report = facts.report
+    allowed = "at: 20s, or when: leader of orders-0 changes"
+    if event.when is None and event.after is not None:
+        report.wrong((*place, "after"), "belongs to when", at_key=True)
+    if event.at is not None and event.when is not None:
+        report.wrong((*place, "when"), "an event has a time or a condition, not both", allowed=allowed, at_key=True)
+    elif event.at is None and event.when is None:
+        if not report.broken((*place, "at")) and not report.broken((*place, "when")):
+            report.wrong(place, "needs a time or a condition", allowed=allowed)
+    elif event.when is not None:
+        condition(facts, (*place, "when"), event.when)
+    elif event.at is not None and event.at >= facts.file.duration:
+        limit = f"less than duration ({facts.file.duration:g} s)"
+        report.wrong((*place, "at"), "the run is over by then", allowed=limit)
+
+
+def condition(facts: Facts, place: Path, text: str) -> None:
+    """A condition: its form, and that what it names exists."""
+    report = facts.report
+    try:
+        said = parse_condition(text)
+    except ConditionError as error:
+        report.wrong(place, str(error), text, "; ".join(CONDITIONS), error.nearest)
+        return
+    for number in said.brokers:
+        _broker(facts, place, f"broker {number}", number)
+    if said.topic is not None and said.partition is not None:
+        _partition(facts, place, text, said.topic, said.partition)
 
 
 def _below(facts: Facts, place: Path) -> list[Path]:
@@ -61,13 +93,17 @@ def _target(facts: Facts, place: Path, text: str) -> None:
     elif target.kind == "rack":
         _rack(facts, place, text, target.name)
     elif target.kind == "leader_of" and target.topic is not None and target.partition is not None:
-        if target.topic == OFFSETS_TOPIC:
-            value = facts.brokers["offsets.topic.num.partitions"]
-            count = value if isinstance(value, int) else None
-        else:
-            count = known_topic(facts, place, target.topic)
-        if count is not None and target.partition >= count:
-            report.wrong(place, f"{target.topic} has no such partition", text, f"0 to {count - 1}")
+        _partition(facts, place, text, target.topic, target.partition)
+
+
+def _partition(facts: Facts, place: Path, text: str, topic: str, partition: int) -> None:
+    if topic == OFFSETS_TOPIC:
+        value = facts.brokers["offsets.topic.num.partitions"]
+        count = value if isinstance(value, int) else None
+    else:
+        count = known_topic(facts, place, topic)
+    if count is not None and partition >= count:
+        facts.report.wrong(place, f"{topic} has no such partition", text, f"0 to {count - 1}")
 
 
 def _broker(facts: Facts, place: Path, text: str, number: int | None) -> None:

@@ -1,7 +1,11 @@
 """The sentences of ``expect:``, parsed.
 
 ``no acknowledged record is lost`` · ``no record is delivered twice to GROUP`` · ``every record is delivered to GROUP``
-· METRIC [``of`` TOPIC[-P]] [``for`` CLIENT] OP QUANTITY [``outside events`` | ``from A to B``].
+· ``it happens that CONDITION`` · ``it never happens that CONDITION`` · METRIC [``of`` TOPIC[-P]] [``for`` CLIENT]
+[``at broker N``] OP QUANTITY [``outside events`` | ``from A to B``].
+
+A METRIC that is the name of an MBean is the largest of its samples; ``lowest``, ``final`` or ``total`` may stand before
+it (``total``: a meter's count).
 """
 
 from __future__ import annotations
@@ -10,25 +14,31 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from kafkasim.scenario.conditions import FORMS as CONDITIONS
+from kafkasim.scenario.conditions import ConditionError, ConditionSpec, parse_condition
 from kafkasim.scenario.targets import split_partition
 from kafkasim.scenario.units import UnitError, parse_duration, parse_rate
 
 JMX_NAMES = (
-    "UnderReplicatedPartitions", "UnderMinIsrPartitionCount", "AtMinIsrPartitionCount", "OfflineReplicaCount",
-    "PartitionCount", "LeaderCount", "IsrShrinksPerSec", "IsrExpandsPerSec", "FailedIsrUpdatesPerSec",
-    "OfflinePartitionsCount", "ActiveControllerCount", "PreferredReplicaImbalanceCount", "ActiveBrokerCount",
-    "FencedBrokerCount", "LeaderElectionRateAndTimeMs", "UncleanLeaderElectionsPerSec", "MaxLag",
-    "RequestHandlerAvgIdlePercent", "NetworkProcessorAvgIdlePercent", "RequestQueueSize", "ResponseQueueSize",
-    "MessagesInPerSec", "BytesInPerSec", "BytesOutPerSec", "ReplicationBytesInPerSec", "ReplicationBytesOutPerSec",
-    "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "FailedProduceRequestsPerSec",
-    "FailedFetchRequestsPerSec", "ZooKeeperExpiresPerSec", "ZooKeeperDisconnectsPerSec", "EventQueueSize",
-    "EventQueueTimeMs",
+    "UnderReplicatedPartitions", "UnderMinIsrPartitionCount", "AtMinIsrPartitionCount", "PartitionCount", "LeaderCount",
+    "IsrShrinksPerSec", "IsrExpandsPerSec", "FailedIsrUpdatesPerSec", "OfflinePartitionsCount",
+    "ActiveControllerCount", "ActiveBrokerCount", "UncleanLeaderElectionsPerSec", "RequestHandlerAvgIdlePercent",
+    "NetworkProcessorAvgIdlePercent", "RequestQueueSize", "BytesInPerSec", "BytesOutPerSec",
+    "ReplicationBytesOutPerSec", "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "ZooKeeperExpiresPerSec",
+    "ZooKeeperDisconnectsPerSec", "PreferredReplicaImbalanceCount", "EventQueueSize", "EventQueueTimeMs",
 )  # fmt: skip
-"""Broker and controller metrics, by the names that Kafka's MBeans have."""
+"""Broker and controller metrics that a run samples, by the names that Kafka's MBeans have."""
+NOT_SAMPLED = (
+    "OfflineReplicaCount", "FencedBrokerCount", "LeaderElectionRateAndTimeMs",
+    "MaxLag", "ResponseQueueSize", "MessagesInPerSec", "ReplicationBytesInPerSec", "FailedProduceRequestsPerSec",
+    "FailedFetchRequestsPerSec", "LogFlushRateAndTimeMs", "ZooKeeperRequestLatencyMs", "SessionState",
+)  # fmt: skip
+"""Metrics of Kafka that a run does not sample."""
 
 FORMS = (
     "no acknowledged record is lost; no record is delivered twice to GROUP; every record is delivered to GROUP; "
-    "METRIC [of TOPIC[-P]] [for CLIENT] < <= > >= or == QUANTITY [outside events | from A to B]"
+    "it happens that CONDITION; it never happens that CONDITION; "
+    "METRIC [of TOPIC[-P]] [for CLIENT] [at broker N] < <= > >= or == QUANTITY [outside events | from A to B]"
 )
 METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
@@ -40,14 +50,16 @@ METRICS = (
 class ExpectationError(ValueError):
     """A sentence that is none; ``allowed`` says what is."""
 
-    def __init__(self, message: str, allowed: str = FORMS) -> None:
+    def __init__(self, message: str, allowed: str = FORMS, nearest: str | None = None) -> None:
         super().__init__(message)
         self.allowed = allowed
+        self.nearest = nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One sentence. ``kind`` is ``not_lost``, ``not_twice``, ``all_delivered`` or ``metric``."""
+    """One sentence. ``kind`` is ``not_lost``, ``not_twice``, ``all_delivered``, ``happens``, ``never_happens`` or
+    ``metric``."""
 
     text: str
     kind: str
@@ -58,6 +70,10 @@ class Expectation:
     ``throughput_in``, ``throughput_out``, ``errors``, ``diverged``, ``isr`` or ``jmx``."""
     statistic: str | None = None
     """Percentile (``p99.9``) or ``max``; ``longest`` or ``total``; ``max`` or ``final``; name of an error or MBean."""
+    which: str = "max"
+    """Of an MBean's samples: ``max``, ``lowest``, ``final`` or ``total``."""
+    broker: int | None = None
+    """Of an MBean: one broker's samples."""
     topic: str | None = None
     partition: int | None = None
     client: str | None = None
@@ -66,12 +82,19 @@ class Expectation:
     outside_events: bool = False
     from_s: float | None = None
     until_s: float | None = None
+    condition: ConditionSpec | None = None
 
 
 _COMPARISON = re.compile(
-    r"(?P<metric>.+?)(?:\s+of\s+(?P<topic>\S+))?(?:\s+for\s+(?P<client>\S+))?\s*(?P<op><=|>=|==|<|>)\s*"
+    r"(?P<metric>.+?)(?:\s+of\s+(?P<topic>\S+))?(?:\s+for\s+(?P<client>\S+))?"
+    r"(?:\s+at\s+broker\s+(?P<broker>\d{1,9}))?\s*(?P<op><=|>=|==|<|>)\s*"
     r"(?P<value>\S+)(?P<outside>\s+outside\s+events)?(?:\s+from\s+(?P<from>\S+)\s+to\s+(?P<to>\S+))?"
 )
+_OF_CLUSTER = (
+    "UnderReplicatedPartitions", "OfflinePartitionsCount", "ActiveControllerCount", "ActiveBrokerCount",
+    "UncleanLeaderElectionsPerSec", "PreferredReplicaImbalanceCount", "EventQueueSize", "EventQueueTimeMs",
+)  # fmt: skip
+_OF_BROKERS = tuple(name for name in JMX_NAMES if name not in _OF_CLUSTER)
 _LATENCY = re.compile(r"(produce|commit|end_to_end) latency (p\d{1,2}(?:\.\d{1,3})?|p\d{3,5}|max)")
 _GAP = re.compile(r"(total )?(produce|consume) unavailability")
 
@@ -87,10 +110,26 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
         return Expectation(sentence, "not_twice", group=found[1])
     if found := re.fullmatch(r"every record is delivered to (\S+)", sentence):
         return Expectation(sentence, "all_delivered", group=found[1])
+    if found := re.fullmatch(r"it (never )?happens that (.+)", sentence):
+        try:
+            condition = parse_condition(found[2])
+        except ConditionError as error:
+            raise ExpectationError(f"'{found[2][:60]}' {error}", "; ".join(CONDITIONS), error.nearest) from None
+        return Expectation(sentence, "never_happens" if found[1] else "happens", condition=condition)
     found = _COMPARISON.fullmatch(sentence)
     if not found:
         raise ExpectationError("is not a sentence that can be checked")
-    metric, statistic, unit = _metric(found["metric"])
+    said = re.fullmatch(r"(?:(lowest|final|total) )?(\w+)", found["metric"])
+    which = "max"
+    if said is not None and said[1] is not None and said[2] in (*JMX_NAMES, *NOT_SAMPLED):
+        which = said[1]
+        metric, statistic, unit = _metric(said[2])
+        if which == "total" and not said[2].endswith("PerSec"):
+            raise ExpectationError(f"{said[2]} is no rate: its samples have no total", "max, lowest, final")
+    else:
+        metric, statistic, unit = _metric(found["metric"])
+    if found["broker"] is not None and (metric != "jmx" or statistic in _OF_CLUSTER):
+        raise ExpectationError("'at broker N' belongs to a metric of brokers", ", ".join(_OF_BROKERS))
     topic, partition = (None, None) if found["topic"] is None else split_partition(found["topic"], topics)
     try:
         since = parse_duration(found["from"]) if found["from"] else None
@@ -100,7 +139,8 @@ def parse_expectation(text: str, topics: Collection[str] = ()) -> Expectation:
     if since is not None and until is not None and since >= until:
         raise ExpectationError("the span 'from … to …' is empty")
     return Expectation(
-        sentence, "metric", metric=metric, statistic=statistic, topic=topic, partition=partition,
+        sentence, "metric", metric=metric, statistic=statistic, which=which,
+        broker=None if found["broker"] is None else int(found["broker"]), topic=topic, partition=partition,
         client=found["client"], op=found["op"], value=_quantity(found["value"], unit),
         outside_events=bool(found["outside"]), from_s=since, until_s=until,
     )  # fmt: skip
@@ -127,6 +167,8 @@ def _metric(text: str) -> tuple[str, str | None, str]:
         return "errors", found[1], "count"
     if text in JMX_NAMES:
         return "jmx", text, "count"
+    if text in NOT_SAMPLED:
+        raise ExpectationError(f"{text} is a metric of Kafka that a run does not sample", ", ".join(JMX_NAMES))
     raise ExpectationError(f"'{text[:60]}' is not a metric", ", ".join(METRICS) + ", or the name of an MBean")
 
 

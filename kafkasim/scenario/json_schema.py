@@ -33,6 +33,10 @@ def json_schema() -> dict[str, Any]:
         where = definitions[model]
         where = where if "properties" in where else where["anyOf"][-1]
         where["properties"]["config"] = {"$ref": f"#/$defs/config_{side}"}
+    # A broker's own configs may stand beside its host and rack.
+    own = definitions["BrokerOverrides"]["properties"]
+    own.update((name, entry) for name, entry in definitions["config_broker"]["properties"].items() if name not in own)
+    definitions["Event"]["oneOf"] = [{"required": ["at"]}, {"required": ["when"]}]
     _tidy(schema)
     schema["required"] = ["name"] + [name for name in schema["required"] if name not in ("name", "duration", "cluster")]
     schema["anyOf"] = [{"required": ["extends"]}, {"required": ["duration", "cluster"]}]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kafkasim.scenario import cross_clients, cross_events, cross_orders, cross_reference, resolve, sizing
-from kafkasim.scenario.composition import compose_file, compose_text, override
+from kafkasim.scenario.composition import compose_file, compose_text, override, own_configs
 from kafkasim.scenario.errors import Mistake, ScenarioError
 from kafkasim.scenario.model import ReportSpec
 from kafkasim.scenario.reporter import Reporter
@@ -34,7 +34,7 @@ def from_dict(data: dict[str, Any], overrides: Sequence[str] = ()) -> Scenario:
     if not isinstance(root.value, dict):
         raise ScenarioError([Mistake("<dict>", 0, 0, "", "a scenario is a mapping")])
     mistakes: list[Mistake] = []
-    return build(override(root, overrides, mistakes), mistakes, overrides)
+    return build(override(own_configs(root, mistakes), overrides, mistakes), mistakes, overrides)
 
 
 def build(root: Node, mistakes: list[Mistake], overrides: Sequence[str]) -> Scenario:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafkasim.scenario.conditions import ConditionSpec
 from kafkasim.scenario.costs import CostsSpec
 from kafkasim.scenario.places import LinkFaultSpec
 from kafkasim.scenario.targets import TargetSpec
@@ -219,6 +220,7 @@ class EventSpec:
     """Something that happens at a time: a fault, or an order to the cluster."""
 
     at_s: float
+    """When it begins; with ``when``: 0."""
     verb: str
     """The schema's name of it, such as ``crash``."""
     target: TargetSpec | None = None
@@ -229,6 +231,9 @@ class EventSpec:
     pause_s: float = 0.0
     """Of a rolling restart: between two brokers."""
     order: TopicOrderSpec | None = None
+    when: ConditionSpec | None = None
+    """It begins ``after_s`` after the first time that this happens; None: at ``at_s``."""
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

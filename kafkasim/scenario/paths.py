@@ -6,6 +6,7 @@ Parts are separated by dots. A member of a list is named by its ``name`` (consum
 
 from __future__ import annotations
 
+from kafkasim.scenario.catalogue import catalogue
 from kafkasim.scenario.yaml_reader import Node
 
 Path = tuple[str | int, ...]
@@ -26,7 +27,7 @@ def split(text: str) -> list[str]:
     parts: list[str] = []
     rest = text.strip()
     while True:
-        if parts and parts[-1] == "config" and rest:
+        if parts and rest and (parts[-1] == "config" or (_is_broker(parts) and is_config(rest.strip("\"'")))):
             parts.append(rest.strip("\"'"))
             return parts
         if rest[:1] in ("'", '"'):
@@ -45,6 +46,19 @@ def split(text: str) -> list[str]:
         parts.append(part)
         if not more:
             return parts
+
+
+def is_config(name: str) -> bool:
+    """Whether a key of a broker's own mapping is a config of it: all but config, host and rack that look like one."""
+    return name.partition(".")[0] not in ("config", "host", "rack") and ("." in name or name in catalogue("broker"))
+
+
+def _is_broker(parts: list[str]) -> bool:
+    """Whether the parts lead to what one broker has of its own: ``cluster.brokers.overrides.1`` or without overrides."""
+    if parts[:2] != ["cluster", "brokers"]:
+        return False
+    own = parts[3:] if parts[2:3] == ["overrides"] else parts[2:]
+    return len(own) == 1 and own[0].isdecimal()
 
 
 def written(root: Node, path: Path) -> str:

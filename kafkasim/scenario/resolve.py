@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kafkasim.scenario import model, schema, schema_cluster
+from kafkasim.scenario.conditions import parse_condition
 from kafkasim.scenario.costs import CostsSpec, cost_docs
 from kafkasim.scenario.cross_reference import DEFAULT_HOST, Facts
 from kafkasim.scenario.places import LinkFaultSpec, PlaceSpec, parse_place
@@ -177,15 +180,22 @@ def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
 
 def event(facts: Facts, file: Event) -> model.EventSpec:
     """An event's resolved form."""
+    spec = _verb(facts, file, file.at or 0.0)
+    if file.when is None:
+        return spec
+    return dataclasses.replace(spec, when=parse_condition(file.when), after_s=file.after or 0.0)
+
+
+def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
     if verb in TARGETED:
-        return model.EventSpec(file.at, verb, parse_target(value), file.for_)
+        return model.EventSpec(at, verb, parse_target(value), file.for_)
     if verb in LINKS:
-        return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
+        return model.EventSpec(at, verb, for_s=file.for_, link=_link_fault(value))
     if verb in TOPICS:
-        return model.EventSpec(file.at, verb, order=_order(facts, file))
-    return model.EventSpec(file.at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
+        return model.EventSpec(at, verb, order=_order(facts, file))
+    return model.EventSpec(at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
 
 
 def _order(facts: Facts, file: Event) -> model.TopicOrderSpec:

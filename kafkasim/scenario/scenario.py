@@ -11,6 +11,7 @@ from typing import Any
 
 from kafkasim.scenario import configs
 from kafkasim.scenario.catalogue import SIDES, catalogue
+from kafkasim.scenario.conditions import ConditionSpec
 from kafkasim.scenario.configs import ConfigDict
 from kafkasim.scenario.errors import Mistake
 from kafkasim.scenario.expectations import Expectation, parse_expectation
@@ -167,7 +168,7 @@ def _regarded(side: str, config: ConfigDict) -> ConfigDict:
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, (Version, TargetSpec)):
+    if isinstance(value, (Version, TargetSpec, ConditionSpec)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _json(getattr(value, f.name)) for f in dataclasses.fields(value)}

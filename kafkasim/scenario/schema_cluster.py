@@ -95,7 +95,7 @@ Racks = Annotated[list[Identifier], Field(min_length=1, max_length=1000)]
 
 
 class BrokerOverrides(Strict):
-    """What one broker has otherwise than the rest."""
+    """What one broker has otherwise than the rest: its configs (in config, or right here), its host, its rack."""
 
     config: Configs
     host: HostChoice | None = _HOST
@@ -114,7 +114,9 @@ class Brokers(Strict):
     racks: Racks | None = Field(None, description="Dealt out to the brokers in turn.")
     host: HostChoice | None = _HOST
     config: Configs
-    overrides: dict[NumberKey, BrokerOverrides] = Field(default_factory=dict, description="By broker id.")
+    overrides: dict[NumberKey, BrokerOverrides] = Field(
+        default_factory=dict, description="By broker id: {1: {replica.fetch.wait.max.ms: 100, rack: b}}."
+    )
 
 
 class ZooKeeper(Strict):

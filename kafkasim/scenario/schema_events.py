@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
 
+from kafkasim.scenario.conditions import FORMS as CONDITIONS
 from kafkasim.scenario.fields import (
     BrokerId,
     Duration,
@@ -95,9 +96,13 @@ class Reassign(Strict):
 
 
 class Event(Strict):
-    """What happens at a time: exactly one verb with its target."""
+    """What happens at a time, or when something has happened: exactly one verb with its target."""
 
-    at: Duration
+    at: Duration | None = Field(None, description="When it begins, such as 20s; or 'when'.")
+    when: Text | None = Field(
+        None, description=f"Instead of 'at': it begins the first time that this happens: {'; '.join(CONDITIONS)}."
+    )
+    after: Duration | None = Field(None, description="How long after the condition of 'when' (default 0s).")
     crash: Text | None = Field(
         None,
         description=f"SIGKILL of: {FORMS}.",
@@ -124,7 +129,7 @@ class Event(Strict):
     )
 
 
-VERBS = tuple(name for name in Event.model_fields if name not in ("at", "for_", "pause"))
+VERBS = tuple(name for name in Event.model_fields if name not in ("at", "when", "after", "for_", "pause"))
 """Every verb, in the order of the schema."""
 TARGETED = ("crash", "stop", "freeze", "power_loss")
 """Verbs whose value is a target."""
