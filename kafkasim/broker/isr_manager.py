@@ -159,7 +159,7 @@ class IsrManager(ConnectionOwner):
         if request.connection is not self._connection or self._life.holds(self.response_arrived, request):
             return
         if request.error != NONE:
-            self.failed_updates += len(self._sent)
+            # Refused as a whole: tried again, and no failed update (FailedIsrUpdatesPerSec counts partitions).
             self._return_unanswered()
             self._plan(RETRY_S)
             return

@@ -72,6 +72,7 @@ class Conditions:
             self._see(watch)
             self._by_partition.setdefault(index, []).append(watch)
             cluster.board.listener = self._refreshed
+            cluster.timeline.listener = self._told
         else:
             self._by_row.setdefault(spec.kind, []).append(watch)
             cluster.timeline.listener = self._told
@@ -86,6 +87,9 @@ class Conditions:
     # ---- rows of the timeline
 
     def _told(self, actor: str, event: str, detail: str) -> None:
+        for index in self._by_partition:
+            if self._cluster.board.leader_of(index) is None:
+                self._refreshed(index)  # nobody tells the board of a process that is gone
         kind = _BY_ROW.get(event)
         if kind is None:
             return
@@ -126,7 +130,7 @@ class Conditions:
         now, before, number = leader.in_sync_replicas, watch.isr, int(spec.number or 0)
         match spec.kind:
             case "elected":
-                return leader.broker_id == spec.broker != watch.leader
+                return leader.broker_id == spec.broker and (watch.no_leader or leader.broker_id != watch.leader)
             case "leader_changes":
                 return leader.broker_id != watch.leader
             case "isr_is":

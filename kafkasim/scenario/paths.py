@@ -54,7 +54,7 @@ def is_config(name: str) -> bool:
 
 
 def _is_broker(parts: list[str]) -> bool:
-    """Whether the parts lead to what one broker has of its own: ``cluster.brokers.overrides.1`` or without overrides."""
+    """Whether the parts lead to what one broker has of its own (``overrides`` may be left out)."""
     if parts[:2] != ["cluster", "brokers"]:
         return False
     own = parts[3:] if parts[2:3] == ["overrides"] else parts[2:]
