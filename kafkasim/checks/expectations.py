@@ -16,7 +16,7 @@ from typing import Any
 from kafkasim.books import Books
 from kafkasim.cluster import Cluster
 from kafkasim.results import Result
-from kafkasim.scenario.expectations import Expectation
+from kafkasim.scenario.expectations import GROUP_METRICS, Expectation
 
 Window = Callable[[float], bool]
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -61,12 +61,12 @@ class _Judge:
             holds = value is not None and _OPERATORS[str(e.op)](value, float(e.value or 0.0))
         return {"text": e.text, "holds": holds, "value": value, "reason": reason or None}
 
-    def _group(self, name: str | None) -> dict[str, Any]:
-        known: dict[str, Any] = self._summary["ledger"]["groups"].get(name) or {}
-        return {
-            term: known.get(term, 0)
-            for term in ("delivered_more_than_once", "pending_at_end", "never_delivered", "skipped_by_reset")
-        }
+    def _group(self, name: str | None, topic: str | None = None) -> dict[str, Any]:
+        ledger = self._summary["ledger"]
+        if topic is not None:
+            ledger = ledger["topics"].get(topic, {"groups": {}})
+        known: dict[str, Any] = ledger["groups"].get(name) or {}
+        return {term: known.get(term, 0) for term in GROUP_METRICS}
 
     def _value(self, e: Expectation) -> tuple[float | None, str]:
         metric = str(e.metric)
@@ -76,6 +76,9 @@ class _Judge:
             return self._unavailability(e, metric.removesuffix("_unavailability")), ""
         if metric in ("acknowledged_lost", "failed", "extra_copies"):
             return self._ledger(e, metric)
+        if metric in GROUP_METRICS:
+            names = [e.client] if e.client else sorted(self._summary["ledger"]["groups"])
+            return float(sum(self._group(name, e.topic)[metric] for name in names)), ""
         if metric in ("consumer_lag", "isr"):
             return self._series(e, "consumer_lag_records" if metric == "consumer_lag" else "isr_size_replicas")
         if metric in ("throughput_in", "throughput_out"):

@@ -43,8 +43,13 @@ FORMS = (
 METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
     "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
+    "delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end",
     "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
 )  # fmt: skip
+
+
+GROUP_METRICS = ("delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end")
+"""Terms of the ledger that belong to a group (``for GROUP``; without it all groups add up)."""
 
 
 class ExpectationError(ValueError):
@@ -156,6 +161,8 @@ def _metric(text: str) -> tuple[str, str | None, str]:
     if found := _GAP.fullmatch(text):
         return f"{found[2]}_unavailability", "total" if found[1] else "longest", "duration"
     if text in ("acknowledged_lost", "failed", "extra_copies", "diverged"):
+        return text, None, "count"
+    if text in GROUP_METRICS:
         return text, None, "count"
     if text in ("consumer lag", "final consumer lag"):
         return "consumer_lag", "final" if text.startswith("final") else "max", "count"
