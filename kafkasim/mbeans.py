@@ -81,10 +81,6 @@ def _meters(broker: Broker) -> list[tuple[str, Callable[[], float]]]:
     replicas = broker.replicas
     return [
         ("FailedIsrUpdatesPerSec", lambda: float(broker.isr_manager.failed_updates)),
-        ("BytesInPerSec", lambda: float(replicas.bytes_in)),
-        ("BytesOutPerSec", lambda: float(replicas.bytes_out)),
-        ("ReplicationBytesOutPerSec", lambda: float(replicas.replication_bytes_out)),
-        ("TotalProduceRequestsPerSec", lambda: float(replicas.produce_requests)),
         ("TotalFetchRequestsPerSec", lambda: float(replicas.fetch_requests)),
         ("ZooKeeperExpiresPerSec", lambda: float(broker.zookeeper_expires)),
         ("ZooKeeperDisconnectsPerSec", lambda: float(broker.zookeeper_disconnects)),

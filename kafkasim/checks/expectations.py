@@ -19,6 +19,8 @@ from kafkasim.results import Result
 from kafkasim.scenario.expectations import GROUP_METRICS, Expectation
 
 Window = Callable[[float], bool]
+_TRAFFIC = {"BytesInPerSec": "bytes_in_per_s", "BytesOutPerSec": "bytes_out_per_s"}
+"""MBeans that a run samples under names of its own (without internal topics)."""
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
 }  # fmt: skip
@@ -171,13 +173,16 @@ class _Judge:
         window = self._window(e)
         alone = name.endswith("Percent") or name == "RequestQueueSize"
         at: dict[float, list[float]] = {}
+        traffic = _TRAFFIC.get(name)
         for row in self._cluster.series.rows():
-            if row["metric"] == name and e.broker in (None, row["broker"]):
+            if traffic is not None and (row["metric"] != traffic or row["broker"] is None):
+                continue
+            if row["metric"] in (name, traffic) and e.broker in (None, row["broker"]):
                 time_s = float(row["time_s"])  # type: ignore[arg-type]
                 if window is None or window(time_s):
                     at.setdefault(time_s, []).append(float(row["value"]))  # type: ignore[arg-type]
-        if not at:
-            return None, f"{name} was not measured"
+        if not at:  # a broker that has never had any traffic has no series of it
+            return (0.0, "") if traffic is not None else (None, f"{name} was not measured")
         low = e.which == "lowest"
         samples = {t: (min(values) if low else max(values)) if alone else sum(values) for t, values in at.items()}
         if e.which == "total":

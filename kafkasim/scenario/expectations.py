@@ -24,13 +24,14 @@ JMX_NAMES = (
     "IsrShrinksPerSec", "IsrExpandsPerSec", "FailedIsrUpdatesPerSec", "OfflinePartitionsCount",
     "ActiveControllerCount", "ActiveBrokerCount", "UncleanLeaderElectionsPerSec", "RequestHandlerAvgIdlePercent",
     "NetworkProcessorAvgIdlePercent", "RequestQueueSize", "BytesInPerSec", "BytesOutPerSec",
-    "ReplicationBytesOutPerSec", "TotalProduceRequestsPerSec", "TotalFetchRequestsPerSec", "ZooKeeperExpiresPerSec",
-    "ZooKeeperDisconnectsPerSec", "PreferredReplicaImbalanceCount", "EventQueueSize", "EventQueueTimeMs",
+    "TotalFetchRequestsPerSec", "ZooKeeperExpiresPerSec", "ZooKeeperDisconnectsPerSec",
+    "PreferredReplicaImbalanceCount", "EventQueueSize", "EventQueueTimeMs",
 )  # fmt: skip
 """Broker and controller metrics that a run samples, by the names that Kafka's MBeans have."""
 NOT_SAMPLED = (
     "OfflineReplicaCount", "FencedBrokerCount", "LeaderElectionRateAndTimeMs",
-    "MaxLag", "ResponseQueueSize", "MessagesInPerSec", "ReplicationBytesInPerSec", "FailedProduceRequestsPerSec",
+    "MaxLag", "ResponseQueueSize", "MessagesInPerSec", "TotalProduceRequestsPerSec", "ReplicationBytesOutPerSec",
+    "ReplicationBytesInPerSec", "FailedProduceRequestsPerSec",
     "FailedFetchRequestsPerSec", "LogFlushRateAndTimeMs", "ZooKeeperRequestLatencyMs", "SessionState",
 )  # fmt: skip
 """Metrics of Kafka that a run does not sample."""

@@ -109,7 +109,8 @@ def run(
     """Simulate the laboratory with events (and one more producer) written as in a file."""
     text = BASE.format(
         duration=duration, acks=acks, controller=controller, balance=balance, factor=factor, assignment=assignment,
-        producers=f"  - {producer}\n" if producer else "", idempotent="true" if acks == "all" else "false", events="\n".join(f"  - {event}" for event in events) or " []",
+        producers=f"  - {producer}\n" if producer else "",
+        idempotent="true" if acks == "all" else "false", events="\n".join(f"  - {event}" for event in events) or " []",
     )  # fmt: skip
     with TemporaryDirectory() as directory:
         path = Path(directory) / "laboratory.yaml"

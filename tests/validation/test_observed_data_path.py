@@ -1,7 +1,7 @@
 """Mechanisms of replication that a real cluster (Kafka 3.9.1) showed: stalls, losses, zombies, the ISR's check.
 
-What :mod:`tests.validation.test_observed` says of itself holds here too. Every stall, loss and shrink leads back, row by
-row, to the fault or the order that made it.
+What :mod:`tests.validation.test_observed` says of itself holds here too. Every stall, loss and shrink leads back, row
+by row, to the fault or the order that made it.
 """
 
 from __future__ import annotations
