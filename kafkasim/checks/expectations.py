@@ -189,7 +189,7 @@ class _Judge:
             return round(sum(rate * self._span(t) for t, rate in samples.items()), 6), ""
         if e.which == "final":
             return samples[max(samples)], ""
-        return (min if low else max)(samples.values()), ""
+        return (min if low else max)(samples.values()) + 0.0, ""  # no negative zero
 
     def _span(self, until: float) -> float:
         """The length of the sampled interval that ends at ``until``."""
