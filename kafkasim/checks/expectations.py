@@ -16,7 +16,7 @@ from typing import Any
 from kafkasim.books import Books
 from kafkasim.cluster import Cluster
 from kafkasim.results import Result
-from kafkasim.scenario.expectations import GROUP_METRICS, Expectation
+from kafkasim.scenario.expectations import GROUP_METRICS, LEDGER_METRICS, Expectation
 
 Window = Callable[[float], bool]
 _TRAFFIC = {"BytesInPerSec": "bytes_in_per_s", "BytesOutPerSec": "bytes_out_per_s"}
@@ -76,7 +76,7 @@ class _Judge:
             return self._latency(e, metric.removesuffix("_latency"))
         if metric.endswith("_unavailability"):
             return self._unavailability(e, metric.removesuffix("_unavailability")), ""
-        if metric in ("acknowledged_lost", "failed", "extra_copies"):
+        if metric in LEDGER_METRICS:
             return self._ledger(e, metric)
         if metric in GROUP_METRICS:
             names = [e.client] if e.client else sorted(self._summary["ledger"]["groups"])

@@ -44,11 +44,18 @@ FORMS = (
 METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
     "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
+    "created", "acknowledged", "in_flight", "readable", "above_high_watermark", "offline", "expired",
+    "readable_unacknowledged",
     "delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end",
     "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
 )  # fmt: skip
 
 
+LEDGER_METRICS = (
+    "acknowledged_lost", "failed", "extra_copies", "created", "acknowledged", "in_flight", "readable",
+    "above_high_watermark", "offline", "expired", "readable_unacknowledged",
+)  # fmt: skip
+"""Terms of the ledger, in records."""
 GROUP_METRICS = ("delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end")
 """Terms of the ledger that belong to a group (``for GROUP``; without it all groups add up)."""
 
@@ -161,7 +168,7 @@ def _metric(text: str) -> tuple[str, str | None, str]:
         return f"{found[1]}_latency", statistic, "duration"
     if found := _GAP.fullmatch(text):
         return f"{found[2]}_unavailability", "total" if found[1] else "longest", "duration"
-    if text in ("acknowledged_lost", "failed", "extra_copies", "diverged"):
+    if text in (*LEDGER_METRICS, "diverged"):
         return text, None, "count"
     if text in GROUP_METRICS:
         return text, None, "count"
