@@ -1,4 +1,4 @@
-"""docs/incidents.md: its commands end as they should, its numbers are those of the runs, and no incident is left out."""
+"""docs/incidents.md: its commands end as they should, its numbers are those of the runs, no incident is left out."""
 
 from __future__ import annotations
 
