@@ -144,20 +144,12 @@ class Books:
 
 
 def _diverged(replicas: list[Partition]) -> int:
-    """Offsets below two log ends at which the two logs hold different batches, each counted once."""
-    spans: list[tuple[int, int]] = []
+    total = 0
     for i, one in enumerate(replicas):
         for other in replicas[i + 1 :]:
-            begin = max(one.log.trimmed_offset, other.log.trimmed_offset)
             end = min(one.log.log_end_offset, other.log.log_end_offset)
-            mine = {batch.base_offset: batch for batch in one.log.batches}
+            mine = {batch.base_offset: batch for batch in one.log.batches if batch.base_offset < end}
             for batch in other.log.batches:
                 if batch.base_offset < end and mine.get(batch.base_offset) is not batch:
-                    first, last = max(begin, batch.base_offset), min(end, batch.base_offset + batch.count)
-                    if last > first:
-                        spans.append((first, last))
-    total = reached = 0
-    for first, last in sorted(spans):
-        total += max(0, last - max(first, reached))
-        reached = max(reached, last)
+                    total += min(batch.count, end - batch.base_offset)
     return total
