@@ -180,22 +180,22 @@ def consumer(facts: Facts, file: schema.Consumer) -> model.ConsumerSpec:
 
 def event(facts: Facts, file: Event) -> model.EventSpec:
     """An event's resolved form."""
-    spec = _verb(facts, file, file.at or 0.0)
+    spec = _verb(facts, file)
     if file.when is None:
         return spec
-    return dataclasses.replace(spec, when=parse_condition(file.when), after_s=file.after or 0.0)
+    return dataclasses.replace(spec, at_s=0.0, when=parse_condition(file.when), after_s=file.after or 0.0)
 
 
-def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
+def _verb(facts: Facts, file: Event) -> model.EventSpec:
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
     if verb in TARGETED:
-        return model.EventSpec(at, verb, parse_target(value), file.for_)
+        return model.EventSpec(file.at, verb, parse_target(value), file.for_)
     if verb in LINKS:
-        return model.EventSpec(at, verb, for_s=file.for_, link=_link_fault(value))
+        return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
     if verb in TOPICS:
-        return model.EventSpec(at, verb, order=_order(facts, file))
-    return model.EventSpec(at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
+        return model.EventSpec(file.at, verb, order=_order(facts, file))
+    return model.EventSpec(file.at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
 
 
 def _order(facts: Facts, file: Event) -> model.TopicOrderSpec:
