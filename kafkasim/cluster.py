@@ -362,6 +362,16 @@ class Cluster(Directory):
         broker = self.brokers[node_id]
         return 0 if broker.up else broker.fault_cause
 
+    def silence_cause(self, node_id: int, other_id: int, since: float) -> int:
+        """The row of what has kept a broker from hearing another one: its death, a cut, or that one of them stood."""
+        one, other = self.brokers[node_id], self.brokers[other_id]
+        if not other.up:
+            return other.fault_cause
+        for broker in (other, one):
+            if broker.life.stopped_until > since:
+                return broker.freeze_cause
+        return self.network.cause_between(one.host, other.host)
+
     # ---- how things stand
 
     def active_controller(self) -> Broker | None:

@@ -100,6 +100,10 @@ class Directory:
         """The timeline row that stopped broker ``node_id``; 0 while it is up."""
         return 0
 
+    def silence_cause(self, node_id: int, other_id: int, since: float) -> int:
+        """The timeline row of what has kept two brokers from talking at some time after ``since`` (s); 0: nothing."""
+        return 0
+
 
 class Connection:
     """One connection of ``owner`` (on ``client_host``) to the broker ``node_id``.

@@ -105,6 +105,7 @@ class Broker:
         self.epoch = -1
         self.starts = 0
         self.fault_cause = 0
+        self.freeze_cause = 0
         self.stopping = False
         self.start_up_s = start_up_s
         self.zookeeper_expires = 0
@@ -342,6 +343,7 @@ class Broker:
 
     def freeze(self, until: float, cause: int) -> None:
         """SIGSTOP until then: no thread of the process runs, its sockets stay open."""
+        self.freeze_cause = cause
         self.server.stop(until)
         self.life.stop(until)
         self.zookeeper.fault_cause = cause

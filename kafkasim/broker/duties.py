@@ -80,8 +80,10 @@ class Duties:
                 late = partition.lagging(now, replicas.lag_time_max_s)
                 if late:
                     isr = tuple(b for b in partition.in_sync_replicas if b not in late)
-                    # Why a live follower is slow is not known; of one that is down its fault is.
-                    causes = [self._directory.down_cause(broker_id) for broker_id in late]
+                    # Why a live follower is merely slow is not known; deaths, cuts and stops are.
+                    since = now - replicas.lag_time_max_s
+                    mine = partition.broker_id
+                    causes = [self._directory.silence_cause(mine, broker_id, since) for broker_id in late]
                     self._isr_manager.propose(partition, isr, next((row for row in causes if row), 0))
 
     def checkpoint(self) -> None:

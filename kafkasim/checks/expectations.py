@@ -16,9 +16,11 @@ from typing import Any
 from kafkasim.books import Books
 from kafkasim.cluster import Cluster
 from kafkasim.results import Result
-from kafkasim.scenario.expectations import Expectation
+from kafkasim.scenario.expectations import GROUP_METRICS, LEDGER_METRICS, Expectation
 
 Window = Callable[[float], bool]
+_TRAFFIC = {"BytesInPerSec": "bytes_in_per_s", "BytesOutPerSec": "bytes_out_per_s"}
+"""MBeans that a run samples under names of its own (without internal topics)."""
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
 }  # fmt: skip
@@ -65,12 +67,12 @@ class _Judge:
             holds = value is not None and _OPERATORS[str(e.op)](value, float(e.value or 0.0))
         return {"text": e.text, "holds": holds, "value": value, "reason": reason or None}
 
-    def _group(self, name: str | None) -> dict[str, Any]:
-        known: dict[str, Any] = self._summary["ledger"]["groups"].get(name) or {}
-        return {
-            term: known.get(term, 0)
-            for term in ("delivered_more_than_once", "pending_at_end", "never_delivered", "skipped_by_reset")
-        }
+    def _group(self, name: str | None, topic: str | None = None) -> dict[str, Any]:
+        ledger = self._summary["ledger"]
+        if topic is not None:
+            ledger = ledger["topics"].get(topic, {"groups": {}})
+        known: dict[str, Any] = ledger["groups"].get(name) or {}
+        return {term: known.get(term, 0) for term in GROUP_METRICS}
 
     def _value(self, e: Expectation) -> tuple[float | None, str]:
         metric = str(e.metric)
@@ -78,8 +80,11 @@ class _Judge:
             return self._latency(e, metric.removesuffix("_latency"))
         if metric.endswith("_unavailability"):
             return self._unavailability(e, metric.removesuffix("_unavailability")), ""
-        if metric in ("acknowledged_lost", "failed", "extra_copies"):
+        if metric in LEDGER_METRICS:
             return self._ledger(e, metric)
+        if metric in GROUP_METRICS:
+            names = [e.client] if e.client else sorted(self._summary["ledger"]["groups"])
+            return float(sum(self._group(name, e.topic)[metric] for name in names)), ""
         if metric in ("consumer_lag", "isr"):
             return self._series(e, "consumer_lag_records" if metric == "consumer_lag" else "isr_size_replicas")
         if metric in ("throughput_in", "throughput_out"):
@@ -177,20 +182,23 @@ class _Judge:
         window = self._window(e)
         alone = name.endswith("Percent") or name == "RequestQueueSize"
         at: dict[float, list[float]] = {}
+        traffic = _TRAFFIC.get(name)
         for row in self._cluster.series.rows():
-            if row["metric"] == name and e.broker in (None, row["broker"]):
+            if traffic is not None and (row["metric"] != traffic or row["broker"] is None):
+                continue
+            if row["metric"] in (name, traffic) and e.broker in (None, row["broker"]):
                 time_s = float(row["time_s"])  # type: ignore[arg-type]
                 if window is None or window(time_s):
                     at.setdefault(time_s, []).append(float(row["value"]))  # type: ignore[arg-type]
-        if not at:
-            return None, f"{name} was not measured"
+        if not at:  # a broker that has never had any traffic has no series of it
+            return (0.0, "") if traffic is not None else (None, f"{name} was not measured")
         low = e.which == "lowest"
         samples = {t: (min(values) if low else max(values)) if alone else sum(values) for t, values in at.items()}
         if e.which == "total":
             return round(sum(rate * self._span(t) for t, rate in samples.items()), 6), ""
         if e.which == "final":
             return samples[max(samples)], ""
-        return (min if low else max)(samples.values()), ""
+        return (min if low else max)(samples.values()) + 0.0, ""  # no negative zero
 
     def _span(self, until: float) -> float:
         """The length of the sampled interval that ends at ``until``."""

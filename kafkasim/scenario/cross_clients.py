@@ -7,7 +7,7 @@ from kafkasim.scenario.configs import OFFSETS_TOPIC
 from kafkasim.scenario.cross_events import condition as check_condition
 from kafkasim.scenario.cross_reference import Facts, check_host, duplicates, known_topic
 from kafkasim.scenario.errors import listed, nearest
-from kafkasim.scenario.expectations import Expectation, ExpectationError, parse_expectation
+from kafkasim.scenario.expectations import GROUP_METRICS, Expectation, ExpectationError, parse_expectation
 from kafkasim.scenario.paths import Path
 from kafkasim.scenario.schema import Consumer, Producer
 from kafkasim.scenario.versions import Version
@@ -164,6 +164,8 @@ def _expectation(facts: Facts, place: Path, text: str) -> None:
     clients = [*(c.group or c.name or "" for c in facts.file.consumers), *(p.name for p in facts.file.producers)]
     if said.client is not None and said.client not in clients:
         report.wrong(place, "there is no such client", said.client, listed(clients), nearest(said.client, clients))
+    if said.metric in GROUP_METRICS and said.client is not None and said.client not in groups:
+        report.wrong(place, "there is no such group", said.client, listed(groups), nearest(said.client, groups))
     if said.broker is not None and said.broker not in facts.ids:
         report.wrong(place, "there is no such broker", said.broker, listed(f"broker {number}" for number in facts.ids))
     _expected_topic(facts, place, said)

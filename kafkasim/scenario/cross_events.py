@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from kafkasim.scenario.conditions import FORMS as CONDITIONS
 from kafkasim.scenario.conditions import ConditionError, parse_condition
 from kafkasim.scenario.configs import OFFSETS_TOPIC
@@ -62,14 +64,15 @@ def _beginning(facts: Facts, place: Path, event: Event) -> None:
     allowed = "at: 20s, or when: leader of orders-0 changes"
     if event.when is None and event.after is not None:
         report.wrong((*place, "after"), "belongs to when", at_key=True)
-    if event.at is not None and event.when is not None:
+    timed = event.at < inf
+    if timed and event.when is not None:
         report.wrong((*place, "when"), "an event has a time or a condition, not both", allowed=allowed, at_key=True)
-    elif event.at is None and event.when is None:
+    elif not timed and event.when is None:
         if not report.broken((*place, "at")) and not report.broken((*place, "when")):
             report.wrong(place, "needs a time or a condition", allowed=allowed)
     elif event.when is not None:
         condition(facts, (*place, "when"), event.when)
-    elif event.at is not None and event.at >= facts.file.duration:
+    elif timed and event.at >= facts.file.duration:
         limit = f"less than duration ({facts.file.duration:g} s)"
         report.wrong((*place, "at"), "the run is over by then", allowed=limit)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from kafkasim.scenario.configs import OFFSETS_TOPIC
 from kafkasim.scenario.cross_reference import Facts, check_config, check_topic, known_topic
 from kafkasim.scenario.errors import listed, nearest
 from kafkasim.scenario.paths import Path
-from kafkasim.scenario.schema_events import AddPartitions, CreateTopic, Event, Reassign
+from kafkasim.scenario.schema_events import AddPartitions, CreateTopic, Reassign
 from kafkasim.scenario.versions import Version
 
 _REASSIGN_SINCE = Version(2, 4)
@@ -16,17 +14,12 @@ _REASSIGN_SINCE = Version(2, 4)
 
 def declare(facts: Facts) -> None:
     """Makes topics and partitions that events create known, before clients are checked."""
-    for index, event in sorted(enumerate(facts.file.events), key=lambda item: _begins(item[1])):
+    for index, event in sorted(enumerate(facts.file.events), key=lambda item: item[1].at):
         place = facts.at("events", index)
         if event.create_topic is not None:
-            _create(facts, (*place, "create_topic"), event.create_topic, _begins(event))
+            _create(facts, (*place, "create_topic"), event.create_topic, event.at)
         if event.add_partitions is not None:
             _add(facts, (*place, "add_partitions"), event.add_partitions)
-
-
-def _begins(event: Event) -> float:
-    """When an event begins as far as a file can tell: one with a condition after all that have a time."""
-    return event.at if event.at is not None else inf
 
 
 def check(facts: Facts) -> None:

@@ -32,7 +32,8 @@ JMX_NAMES = (
 """Broker and controller metrics that a run samples, by the names that Kafka's MBeans have."""
 NOT_SAMPLED = (
     "OfflineReplicaCount", "FencedBrokerCount", "LeaderElectionRateAndTimeMs",
-    "MaxLag", "ResponseQueueSize", "MessagesInPerSec", "ReplicationBytesInPerSec", "FailedProduceRequestsPerSec",
+    "MaxLag", "ResponseQueueSize", "MessagesInPerSec", "TotalProduceRequestsPerSec", "ReplicationBytesOutPerSec",
+    "ReplicationBytesInPerSec", "FailedProduceRequestsPerSec",
     "FailedFetchRequestsPerSec", "LogFlushRateAndTimeMs", "ZooKeeperRequestLatencyMs", "SessionState",
 )  # fmt: skip
 """Metrics of Kafka that a run does not sample."""
@@ -52,9 +53,21 @@ FORMS = (
 METRICS = (
     "produce latency pNN", "commit latency pNN", "end_to_end latency pNN", "produce unavailability",
     "consume unavailability", "total produce unavailability", "acknowledged_lost", "failed", "extra_copies",
+    "created", "acknowledged", "in_flight", "readable", "above_high_watermark", "offline", "expired",
+    "readable_unacknowledged",
+    "delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end",
     "consumer lag", "final consumer lag", "throughput in", "throughput out", "errors NAME", "diverged", "final isr",
     "anomaly NAME",
 )  # fmt: skip
+
+
+LEDGER_METRICS = (
+    "acknowledged_lost", "failed", "extra_copies", "created", "acknowledged", "in_flight", "readable",
+    "above_high_watermark", "offline", "expired", "readable_unacknowledged",
+)  # fmt: skip
+"""Terms of the ledger, in records."""
+GROUP_METRICS = ("delivered_more_than_once", "never_delivered", "skipped_by_reset", "pending_at_end")
+"""Terms of the ledger that belong to a group (``for GROUP``; without it all groups add up)."""
 
 
 class ExpectationError(ValueError):
@@ -169,7 +182,9 @@ def _metric(text: str) -> tuple[str, str | None, str]:
         return f"{found[1]}_latency", statistic, "duration"
     if found := _GAP.fullmatch(text):
         return f"{found[2]}_unavailability", "total" if found[1] else "longest", "duration"
-    if text in ("acknowledged_lost", "failed", "extra_copies", "diverged"):
+    if text in (*LEDGER_METRICS, "diverged"):
+        return text, None, "count"
+    if text in GROUP_METRICS:
         return text, None, "count"
     if text in ("consumer lag", "final consumer lag"):
         return "consumer_lag", "final" if text.startswith("final") else "max", "count"

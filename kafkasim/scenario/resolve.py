@@ -221,36 +221,42 @@ def quota(file: Quota) -> model.QuotaSpec:
 
 def event(facts: Facts, file: Event) -> model.EventSpec:
     """An event's resolved form."""
-    spec = _verb(facts, file, file.at or 0.0)
+    spec = _verb(facts, file)
     if file.when is None:
         return spec
-    return dataclasses.replace(spec, when=parse_condition(file.when), after_s=file.after or 0.0)
+    return dataclasses.replace(spec, at_s=0.0, when=parse_condition(file.when), after_s=file.after or 0.0)
 
 
-def _verb(facts: Facts, file: Event, at: float) -> model.EventSpec:
+def _verb(facts: Facts, file: Event) -> model.EventSpec:
     verb = next(name for name in VERBS if getattr(file, name) is not None)
     value = getattr(file, verb)
     if verb == "clock_skew":
-        return model.EventSpec(at, verb, parse_target(value), file.for_, skew=_skew(file))
+        return model.EventSpec(file.at, verb, parse_target(value), file.for_, skew=_skew(file))
     if file.random_faults is not None:
-        return model.EventSpec(at, verb, for_s=file.for_, random=_random(file.random_faults))
+        return model.EventSpec(file.at, verb, for_s=file.for_, random=_random(file.random_faults))
     if verb in TARGETED:
         return model.EventSpec(
-            at, verb, parse_target(value), file.for_, factor=file.factor or 1.0, add_s=file.add or 0.0, disk=file.disk
+            file.at,
+            verb,
+            parse_target(value),
+            file.for_,
+            factor=file.factor or 1.0,
+            add_s=file.add or 0.0,
+            disk=file.disk,
         )
     if verb in LINKS:
-        return model.EventSpec(at, verb, for_s=file.for_, link=_link_fault(value))
+        return model.EventSpec(file.at, verb, for_s=file.for_, link=_link_fault(value))
     if verb in TOPICS:
-        return model.EventSpec(at, verb, order=_order(facts, file))
+        return model.EventSpec(file.at, verb, order=_order(facts, file))
     if file.nic_capped is not None:
         return model.EventSpec(
-            at, verb, parse_target(file.nic_capped.host), file.for_, rate_bytes_per_s=file.nic_capped.rate
+            file.at, verb, parse_target(file.nic_capped.host), file.for_, rate_bytes_per_s=file.nic_capped.rate
         )
     if file.elect_leaders is not None:
         wanted = file.elect_leaders
         election = model.ElectionSpec(wanted.election_type == "unclean", wanted.topic, wanted.partition)
-        return model.EventSpec(at, verb, election=election)
-    return model.EventSpec(at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
+        return model.EventSpec(file.at, verb, election=election)
+    return model.EventSpec(file.at, verb, for_s=file.for_, pause_s=file.pause or 0.0)
 
 
 def _skew(file: Event) -> model.ClockSkewSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
@@ -127,7 +128,7 @@ class CappedNic(Strict):
 class Event(Strict):
     """What happens at a time, or when something has happened: exactly one verb with its target."""
 
-    at: Duration | None = Field(None, description="When it begins, such as 20s; or 'when'.")
+    at: Duration = Field(inf, description="When it begins, such as 20s; or 'when'.")
     when: Text | None = Field(
         None, description=f"Instead of 'at': it begins the first time that this happens: {'; '.join(CONDITIONS)}."
     )

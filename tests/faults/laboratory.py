@@ -29,7 +29,7 @@ producers:
     record_size: 100B
     partitioner: round
     config: {{acks: {acks}, linger.ms: 0, enable.idempotence: {idempotent}}}
-consumers:
+{producers}consumers:
   - name: audit
     topics: [orders]
     assign: all
@@ -89,10 +89,14 @@ class Run:
         rows: list[dict[str, Any]] = self.summary["expectations"]
         return next(row["value"] for row in rows if row["text"] == sentence)  # type: ignore[no-any-return]
 
-    def outages(self, kind: str, partition: int | None = None) -> list[dict[str, Any]]:
+    def outages(self, kind: str, partition: int | None = None, client: str | None = None) -> list[dict[str, Any]]:
         """Rows of unavailability."""
         rows: list[dict[str, Any]] = self.summary["unavailability"]
-        return [row for row in rows if row["kind"] == kind and partition in (None, row["partition"])]
+        return [
+            row
+            for row in rows
+            if row["kind"] == kind and partition in (None, row["partition"]) and client in (None, row["client"])
+        ]
 
     def event(self, number: int = 0) -> dict[str, Any]:
         """An event of the scenario."""
@@ -108,10 +112,12 @@ class Run:
 def run(
     *events: str, duration: int = 80, seed: int = 1, acks: str = "all", controller: int = 2, balance: str = "false",
     factor: int = 3, assignment: str = RING, sets: tuple[str, ...] = (), expect: tuple[str, ...] = (),
+    producer: str = "",
 ) -> Run:  # fmt: skip
-    """Simulate the laboratory with events written as in a file."""
+    """Simulate the laboratory with events (and one more producer) written as in a file."""
     text = BASE.format(
         duration=duration, acks=acks, controller=controller, balance=balance, factor=factor, assignment=assignment,
+        producers=f"  - {producer}\n" if producer else "",
         idempotent="true" if acks == "all" else "false", events="\n".join(f"  - {event}" for event in events) or " []",
         expect="\n".join(f"  - {sentence}" for sentence in expect) or " []",
     )  # fmt: skip

@@ -147,3 +147,31 @@ def test_replace_leaves_the_first_scenario_as_it_was(base: Path) -> None:
 )  # fmt: skip
 def test_paths(text: str, parts: list[str]) -> None:
     assert split(text) == parts
+
+
+OWN = """
+name: own
+duration: 10s
+cluster:
+  brokers:
+    count: 3
+    config: {replica.fetch.wait.max.ms: 400}
+    overrides:
+      1: {replica.fetch.wait.max.ms: 100}
+      2: {config: {num.io.threads: 3}, rack: b}
+"""
+
+
+def test_a_brokers_own_configs_may_stand_beside_its_host_and_rack() -> None:
+    scenario = Scenario.loads(OWN.replace(", rack: b", ""))
+    waits = [scenario.broker_config(number)["replica.fetch.wait.max.ms"] for number in (1, 2, 3)]
+    assert waits == [100, 400, 400]
+    assert scenario.broker_config(2)["num.io.threads"] == 3
+
+
+@pytest.mark.parametrize("path", ["overrides.1", "1", "overrides.1.config", "1.config"])
+def test_a_brokers_own_config_is_set_by_path(path: str) -> None:
+    scenario = Scenario.loads(OWN, [f"cluster.brokers.{path}.replica.fetch.wait.max.ms=50", "cluster.brokers.3.rack=c"])
+    assert scenario.broker_config(1)["replica.fetch.wait.max.ms"] == 50
+    assert scenario.cluster.brokers.overrides[3].rack == "c"
+    assert scenario.broker_config(3)["replica.fetch.wait.max.ms"] == 400

@@ -171,6 +171,13 @@ def test_too_large_only_warns_below_the_limit() -> None:
         ("throughput in >= 10k/s", {"metric": "throughput_in", "value": 10_000.0}),
         ("errors NOT_LEADER_OR_FOLLOWER < 5", {"metric": "errors", "statistic": "NOT_LEADER_OR_FOLLOWER"}),
         ("OfflinePartitionsCount == 0", {"metric": "jmx", "statistic": "OfflinePartitionsCount"}),
+        ("lowest RequestHandlerAvgIdlePercent at broker 2 < 0.1",
+         {"metric": "jmx", "statistic": "RequestHandlerAvgIdlePercent", "which": "lowest", "broker": 2}),
+        ("total IsrShrinksPerSec == 0", {"metric": "jmx", "statistic": "IsrShrinksPerSec", "which": "total"}),
+        ("expired of t > 0", {"metric": "expired", "topic": "t"}),
+        ("delivered_more_than_once for g > 5", {"metric": "delivered_more_than_once", "client": "g"}),
+        ("it happens that controller changes", {"kind": "happens"}),
+        ("it never happens that broker 2 truncates t-0", {"kind": "never_happens"}),
         ("final isr of t-0 == 3", {"metric": "isr", "partition": 0}),
         ("failed<=5", {"metric": "failed", "op": "<=", "value": 5.0}),
     ],
@@ -181,7 +188,9 @@ def test_expectations(text: str, fields: dict[str, object]) -> None:
     assert said.text == text
 
 
-@pytest.mark.parametrize("text", ["", "x", "failed", "failed < ", "< 5", "produce latency < 5ms", "failed != 5",
+@pytest.mark.parametrize("text", ["MaxLag > 1", "total LeaderCount > 1", "failed at broker 1 > 1",
+                                  "it happens that nothing changes", "", "x", "failed", "failed < ", "< 5",
+                                  "produce latency < 5ms", "failed != 5",
                                   "produce latency p99 < 5ms from 9s to 3s", "a" * 1000])  # fmt: skip
 def test_sentences_that_are_none(text: str) -> None:
     with pytest.raises(ExpectationError):
