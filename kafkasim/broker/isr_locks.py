@@ -40,7 +40,7 @@ class IsrLocks:
     """The locks of one broker process.
 
     ``held`` counts the locked partitions; ``wanted`` are the changes that the fetch at work has to make before it
-    is answered; ``blocked_s`` sums the time that handlers have waited.  ``reads_too``: consumers' fetches take the
+    is answered, ``overdue`` the parked fetches whose time is over.  ``reads_too``: consumers' fetches take the
     lock as well (2.1 and later).
     """
 

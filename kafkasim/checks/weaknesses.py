@@ -20,7 +20,7 @@ LOSING: Final = (
 DIVERGING: Final = (*LOSING, "NoFetchAcrossDivergence")
 """What stays broken where nobody looks for the point at which two logs part."""
 
-UNCLEAN: Final = "unclean election: a replica outside of the ISR leads (unclean.leader.election.enable=true)"
+UNCLEAN: Final = "unclean election: a replica outside of the ISR leads (by config, or by order)"
 POWER: Final = "power loss: a member of the ISR lost what it had not flushed (Kafka acknowledges before fsync)"
 _ERAS: Final = (
     ((0, 11), DIVERGING, "truncation to the high watermark (before KIP-101, Kafka 0.11)"),
@@ -49,7 +49,7 @@ class Weaknesses:
             # which it goes on with less than it had.
             return POWER
         if rule in LOSING:
-            if (history.unclean or self._were_unclean()) and unclean_allowed(self._cluster, tp.topic):
+            if history.unclean or self._were_unclean():
                 return UNCLEAN
         return None
 
