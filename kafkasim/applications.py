@@ -31,12 +31,17 @@ def make_producer(cluster: Cluster, spec: ProducerSpec, number: int) -> Producer
     def open_stream(partition: int | None) -> int:
         account = cluster.ledger.open_stream(spec.name, number, spec.topic, partition)
         cluster.broker_collector.add_stream(paced)
+        if partition is not None:
+            cluster.record_keys.add_stream(account.number, name, partition)
         if cluster.timestamp_offsets_s is not None:
             cluster.timestamp_offsets_s.append(spec.timestamp_offset_s)
         return account.number
 
     host = cluster.make_client_host(spec.name, f"producer {name}", spec.rack, spec.host)
     load = Load.of(spec, number, scenario.start_of_day_s, scenario.duration_s, ignores_keys)
+    if "compact" in scenario.topic_config(spec.topic)["cleanup.policy"]:
+        names = tuple(spec.partitioner.map or ())
+        cluster.record_keys.add_instance(name, load, len(cluster.topics.partitions(spec.topic)), names)
     instance = ProducerInstance(
         cluster.env.scheduler, cluster.network, cluster.streams, name, client, host,
         cluster.host_spec(spec.host).costs, cluster, list(cluster.broker_ids),

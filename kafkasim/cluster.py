@@ -38,6 +38,7 @@ from kafkasim.network import Network
 from kafkasim.placing import INITIAL_CONTROLLER_EPOCH, make_topics, settled_states
 from kafkasim.protocol import TopicPartition
 from kafkasim.record_history import RecordHistory
+from kafkasim.record_keys import LoadKeys
 from kafkasim.scenario import Scenario
 from kafkasim.scenario.model import ConsumerSpec, HostRef, HostSpec, ProducerSpec
 from kafkasim.waiting import Waiting
@@ -139,6 +140,9 @@ class Cluster(Directory):
         for tp in self.topics.all():
             if record_history.may_delete(scenario, self.topics, tp.topic):
                 self.broker_collector.histories[tp.index] = RecordHistory(self.ledger)
+                if "compact" in self.topics.config(tp.topic)["cleanup.policy"]:
+                    self.broker_collector.compacted[tp.index] = None
+        self.record_keys = LoadKeys(seed)
         self.timestamp_offsets_s: list[float] | None = None
         """Of each stream, when a producer's clock is wrong."""
         if any(producer.timestamp_offset_s for producer in scenario.producers):
@@ -248,7 +252,7 @@ class Cluster(Directory):
                 self.env, self.network, self.streams, self, self.ensemble, broker_id, host, profile.costs,
                 profile.start_up_s, self.scenario.broker_config(broker_id), self.scenario.cluster.version,
                 self.topics, self.monitor, self.timeline, self.scenario.cluster.controller.pipelined_zookeeper,
-                self.timestamp_offsets_s, self.scenario.quotas, watches,
+                self.timestamp_offsets_s, self.scenario.quotas, watches, self.record_keys,
             )  # fmt: skip
 
     def _make_heaps(self) -> dict[int, BrokerCollections]:

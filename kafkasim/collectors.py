@@ -287,6 +287,12 @@ class BrokerCollector(BrokerMonitor):
                 if replica.log.trimmed_offset != trimmed:
                     raise AssertionError(f"{tp}: replicas disagree below offset {trimmed}")
 
+    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """The cleaner has gone over batches of a replica's log: what it has taken is seen there no more."""
+        history = self.histories.get(partition.tp.index)
+        if history is not None:
+            history.note(batches, self._waiting.first_positions(partition.tp), keep=False)
+
     def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has been given a replica that it did not have."""
         self.board.add(partition)

@@ -25,7 +25,7 @@ FLOORS = [
     ["controller"],
     ["broker"],
     ["board"],
-    ["losses", "record_history", "divergence"],
+    ["losses", "record_history", "record_keys", "divergence"],
     ["collectors"],
     ["waiting", "placing", "applications", "machines", "batch_trace"],
     ["books"],

@@ -15,6 +15,8 @@ from simpy.events import Event
 from kafkasim.broker import flushing, recovery, registration, stopping
 from kafkasim.broker.admin import TopicAdmin
 from kafkasim.broker.apis import Apis
+from kafkasim.broker.cleaner import LogCleaner
+from kafkasim.broker.cleaning import RecordKeys
 from kafkasim.broker.controlled_shutdown import ControlledShutdown
 from kafkasim.broker.duties import Duties
 from kafkasim.broker.events import FetcherEvents, ReplicaEvents, ReplicatedOffsets
@@ -89,6 +91,7 @@ class Broker:
         offsets_s: list[float] | None = None,
         quotas: Sequence[QuotaSpec] = (),
         watches_storage: bool = False,
+        record_keys: RecordKeys | None = None,
     ) -> None:
         self.pipelined = pipelined
         self.env = env
@@ -143,6 +146,7 @@ class Broker:
             env.scheduler, quotas, config, version, self.clock,
             float(costs.network_read_s + costs.network_write_s), self.replicas.handle,
         )  # fmt: skip
+        self.cleaner = None if record_keys is None else LogCleaner(env, self.logs, config, record_keys)
         self.failures = LogDirFailureHandler(self)
         self.server = self._make_server()
         self.server.buffer_bytes = max(0, int(config["socket.receive.buffer.bytes"]))
@@ -320,7 +324,10 @@ class Broker:
                 self.coordinator.settle(state.tp, state.leader_epoch)
         self.server.serve()
         self.duties.begin(self._streams.stream(f"{self.actor}/duties/{self.lives}"), settled=True)
-        self.logs.begin(self._streams.stream(f"{self.actor}/log-duties"), settled=True)
+        draws = self._streams.stream(f"{self.actor}/log-duties")
+        self.logs.begin(draws, settled=True)
+        if self.cleaner is not None:
+            self.cleaner.begin(draws.uniform() * self.config["log.cleaner.backoff.ms"] / 1000.0)
 
     # ---- life and death
 
@@ -444,6 +451,8 @@ class Broker:
         yield from recovery.recover_logs(self)
         if life == self.lives:
             self.logs.begin(self._streams.stream(f"{self.actor}/log-duties/{life}"), settled=False)
+            if self.cleaner is not None:
+                self.cleaner.begin(0.0)
         if life == self.lives and not self.release.opens_port_last:
             self.server.bind()
         outcome = (

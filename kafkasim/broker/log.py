@@ -56,6 +56,7 @@ class PartitionLog:
         self.last_flush_at: float = storage.now
         self.flushes: list[tuple[float, int]] = []
         self.cleaned_offset: int = 0
+        self.gap_offset: int = 0
         self.deletion_row: int = 0
         self._roll_beyond_bytes: int = 0
         self._roll_from_s: float = -inf
@@ -68,7 +69,7 @@ class PartitionLog:
         """Append a batch whose ``base_offset`` and ``leader_epoch`` are set (leader and follower alike)."""
         offset = batch.base_offset
         if offset != self.log_end_offset:
-            raise AssertionError(f"{self.tp}: append at {offset}, log ends at {self.log_end_offset}")
+            self._append_behind_gap(offset)
         if self.size_bytes + batch.size_bytes > self._roll_beyond_bytes or batch.last_time >= self._roll_from_s:
             self._roll_if_due(batch)
         size = self.size_bytes
@@ -79,6 +80,12 @@ class PartitionLog:
         self.log_end_offset = offset + batch.count
         if batch.producer_id >= 0:
             self.producers.note(batch)
+
+    def _append_behind_gap(self, offset: int) -> None:
+        """A follower copies what the leader's cleaner has left: offsets are missing."""
+        if offset < self.log_end_offset:
+            raise AssertionError(f"{self.tp}: append at {offset}, log ends at {self.log_end_offset}")
+        self.gap_offset = self.log_end_offset = offset
 
     def _begin_segment(self) -> None:
         """Limits of the active segment; by time it can be rolled once its first batch is there."""
@@ -341,7 +348,10 @@ class PartitionLog:
             if offset >= self.trimmed_offset:
                 return 0  # the cleaner has taken the first ones
             raise AssertionError(f"{self.tp}: offset {offset} was trimmed (below {self.trimmed_offset})")
-        if offset < self.cleaned_offset and self.offsets[index] + self.batches[index].count <= offset:
+        if (
+            offset < max(self.cleaned_offset, self.gap_offset)
+            and self.offsets[index] + self.batches[index].count <= offset
+        ):
             return index + 1
         return index
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kafkasim.broker import flushing
+from kafkasim.broker.cleaning import Cleaning
 from kafkasim.broker.duties import Duty
 from kafkasim.broker.log import PartitionLog
 from kafkasim.broker.log_config import LogConfig, log_config
@@ -72,6 +73,8 @@ class LogManager:
             storage.on_roll = self._rolled
             if self.used_bytes not in storage.disk.users:
                 storage.disk.users.append(self.used_bytes)
+        self.life = life
+        self.clock = clock
         self._broker_id = broker_id
         self._partitions = partitions
         self._config = config
@@ -128,6 +131,33 @@ class LogManager:
         for partition in list(self._partitions.values()):
             if not partition.log.config.compacts and not partition.log.storage.offline:
                 self.delete_old_segments(partition, now)
+
+    def compacted(self) -> list[Partition]:
+        """The replicas whose logs are compacted and can be."""
+        return [p for p in self._partitions.values() if p.log.config.compacts and not p.log.storage.offline]
+
+    def retain_compacted(self) -> None:
+        """The cleaner threads let retention have the logs that they compact."""
+        now = self._life.now
+        for partition in self.compacted():
+            if len(partition.log.segments) > 1 or partition.log.config.deletes:
+                self.delete_old_segments(partition, now)
+
+    def cleaned(self, partition: Partition, done: Cleaning, replaced_bytes: int) -> None:
+        """A log has been compacted; the old files are removed later."""
+        log = partition.log
+        now = self._life.now
+        log.storage.unlinked_bytes += replaced_bytes
+        delay_s = log.config.delete_delay_ms / 1000.0
+        self._life.scheduler.call_at(now + delay_s, self._unlink, (log, replaced_bytes))
+        if partition.role == LEADER:
+            self._timeline.add(
+                now, self.actor, "log_cleaned",
+                f"{partition.tp}: {sum(b.count for b in done.kept)} of {sum(b.count for b in done.originals)} records"
+                f" below offset {done.end}, {done.kept_bytes} of {done.read_bytes} bytes",
+                merge=partition.internal or len(self._partitions) > MANY_LOGS,
+            )  # fmt: skip
+        self._monitor.cleaned(self._broker_id, partition, done.originals, now)
 
     def delete_old_segments(self, partition: Partition, now: float) -> None:
         """Delete what retention wants deleted of one log, and tell of it."""

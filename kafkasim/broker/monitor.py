@@ -52,5 +52,8 @@ class BrokerMonitor:
     def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
         """A replica's log begins later than before; ``batches`` were in memory and are in no segment any more."""
 
+    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """The cleaner has gone over ``batches``: a replica's log holds the last value of each key of them."""
+
     def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has deleted a replica and its log."""

@@ -120,10 +120,15 @@ class Load:
 
     def split(self, streams: Streams, name: str, partitions: int) -> list[Arrivals]:
         """One stream a partition; without keys they are dealt in turn, from one at random on (before 2.4)."""
+        times, placement = self.blocks(streams, name, partitions)
+        source = SplitSource(times, placement, partitions)
+        return list(source.streams)
+
+    def blocks(self, streams: Streams, name: str, partitions: int) -> tuple[TimeBlocks, Placement]:
+        """What :meth:`split` draws from: the times, and which partition each record goes to."""
         draws = streams.stream(f"producer/{name}/arrivals")
         times = TimeBlocks(self.rate_per_s, draws, self.poisson, self.start_s, self.stop_s)
-        source = SplitSource(times, self._placement(streams, name, partitions), partitions)
-        return list(source.streams)
+        return times, self._placement(streams, name, partitions)
 
     def _placement(self, streams: Streams, name: str, partitions: int) -> Placement:
         if self.placement == TIME_WINDOW:

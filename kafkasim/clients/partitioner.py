@@ -68,6 +68,8 @@ class KeyPlacement(Placement):
     def __init__(self, partitions: list[int], weights: list[float] | None, draws: Stream) -> None:
         if not partitions:
             raise ValueError("keyed records need at least one key")
+        self.keys: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        """The numbers of the keys that were placed last."""
         self._table = np.asarray(partitions, dtype=np.int64)
         self._generator = draws.generator
         self._cumulative: npt.NDArray[np.float64] | None = None
@@ -83,6 +85,7 @@ class KeyPlacement(Placement):
         else:
             keys = np.searchsorted(self._cumulative, self._generator.random(len(times)), side="right")
             keys = np.minimum(keys, len(self._table) - 1)
+        self.keys = keys
         placed: npt.NDArray[np.int64] = self._table[keys]
         return placed
 

@@ -65,6 +65,18 @@ def _producer(facts: Facts, place: Path, producer: Producer) -> None:
                              allowed=f"0 to {count - 1}")  # fmt: skip
     if producer.records is not None:
         _records(facts, place, producer, count)
+    keyed = bool(way.map or way.keys or (way.default and producer.key_size))
+    keyed = keyed and producer.records is None and typed.get("partitioner.ignore.keys") is not True
+    if not keyed and _is_compacted(facts, producer.topic):
+        report.wrong((*place, "topic"), "is compacted: it takes only records whose keys are known", producer.topic,
+                     "partitioner: {keys: 1000} or {map: …}")  # fmt: skip
+
+
+def _is_compacted(facts: Facts, name: str) -> bool:
+    """Whether a topic's ``cleanup.policy``, its own or the brokers', holds ``compact``."""
+    topic = facts.file.topics.get(name)
+    own = topic.config.get("cleanup.policy") if topic is not None else None
+    return "compact" in str(facts.brokers["log.cleanup.policy"] if own is None else own)
 
 
 def _records(facts: Facts, place: Path, producer: Producer, count: int | None) -> None:

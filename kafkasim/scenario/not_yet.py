@@ -61,8 +61,6 @@ def mechanism(side: str, name: str, value: ConfigValue, version: Version) -> str
         return f"{value} (security)"
     if name == "compression.type" and value not in ("none", "producer", "uncompressed"):
         return f"compression ({value})"
-    if name in ("cleanup.policy", "log.cleanup.policy") and isinstance(value, list) and "compact" in value:
-        return "compaction (cleanup.policy=compact)"
     if isinstance(value, int) and not isinstance(value, bool):
         return _numeric(name, value)
     if name == "isolation.level" and value == "read_committed":

@@ -126,9 +126,9 @@ def test_values_as_in_properties_and_class_names() -> None:
 
 
 def test_an_ignored_config_is_said_once() -> None:
-    scenario = make(brokers="log.cleaner.threads: 2, log.dirs: /data", topic="preallocate: true")
+    scenario = make(brokers="log.cleaner.io.buffer.size: 2000, log.dirs: /data", topic="preallocate: true")
     assert scenario.warnings == [
-        "broker config log.cleaner.threads is ignored: compaction is not modelled yet",
+        "broker config log.cleaner.io.buffer.size is ignored: a cleaner reads and writes in pieces of 16 MiB",
         "topic config preallocate is ignored: files take the space that is written to them",
     ]
 
@@ -151,7 +151,7 @@ def test_a_config_of_another_release_is_a_warning() -> None:
         ("consumer", "partition.assignment.strategy: cooperative-sticky", "the cooperative-sticky assignor"),
         ("consumer", "partition.assignment.strategy: [roundrobin, range]", "the roundrobin assignor"),
         ("consumer", "group.instance.id: x", "static membership"), ("consumer", "group.protocol: consumer", "KIP-848"),
-        ("topic", "cleanup.policy: 'compact,delete'", "compaction"), ("topic", "remote.storage.enable: true", "tiered"),
+        ("topic", "remote.storage.enable: true", "tiered"),
         ("topic", "compression.type: zstd", "compression"),
         ("brokers", "process.roles: broker", "KRaft"),
         ("brokers", "security.inter.broker.protocol: SSL", "SSL"),
