@@ -76,7 +76,20 @@ def check(file: ScenarioFile, report: Reporter) -> Facts:
         checked.side(("topics", name, "config"), "topic", topic.config)
         check_topic(facts, ("topics", name), name, topic)
         facts.initial[name] = facts.partitions[name]
+    _some_racks(facts)
     return facts
+
+
+def _some_racks(facts: Facts) -> None:
+    """Kafka places no replicas by itself while some brokers have a rack and others have none."""
+    brokers, file = facts.file.cluster.brokers, facts.file
+    racked = [number for number, own in brokers.overrides.items() if own.rack is not None]
+    bare = [number for number in facts.ids if number not in racked]
+    places = any(topic.assignment is None for topic in file.topics.values()) or any(c.group for c in file.consumers)
+    if brokers.racks is None and racked and bare and places:
+        place: Path = ("cluster", "brokers", "overrides", str(racked[0]), "rack")
+        facts.report.wrong(place, "some brokers have a rack, others have none: replicas cannot be placed",
+                           allowed=f"a rack for broker {listed(bare)} too, or none at all")  # fmt: skip
 
 
 def known_topic(facts: Facts, path: Path, name: str) -> int | None:
