@@ -92,13 +92,12 @@ def test_a_clock_of_zookeeper_changes_nothing() -> None:
 
 
 def collected(jvm: str) -> dict:
-    text = (
-        """
+    text = """
 name: heap
 duration: 40s
 warmup: 5s
 cluster:
-  brokers: {count: 3, host: {jvm: %s}}
+  brokers: {count: 3, host: {jvm: JVM}}
 topics: {orders: {partitions: 3, replication_factor: 3}}
 producers:
   - name: shop
@@ -108,9 +107,7 @@ producers:
     partitioner: round
     config: {acks: all, linger.ms: 20}
 """
-        % jvm
-    )
-    return simulate(Scenario.loads(text), seed=1).summary
+    return simulate(Scenario.loads(text.replace("JVM", jvm)), seed=1).summary
 
 
 def tail(summary: dict) -> tuple[float, float]:
