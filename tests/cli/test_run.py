@@ -41,7 +41,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
     state: dict[str, Any] = {"holds": True, "adds_up": True, "calls": [], "error": None}
 
-    def simulate(scenario: Scenario, seed: int, progress: object, trace: list[str], command: str) -> StandIn:
+    def simulate(
+        scenario: Scenario, seed: int, progress: object, trace: list[str], command: str, checks: str | None
+    ) -> StandIn:
         state["calls"].append((scenario.name, seed, list(trace), command))
         if state["error"]:
             raise state["error"]

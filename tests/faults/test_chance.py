@@ -106,8 +106,8 @@ producers:
     record_size: 1KiB
     partitioner: round
     config: {acks: all, linger.ms: 20}
-""".replace("JVM", jvm)
-    return simulate(Scenario.loads(text), seed=1).summary
+"""
+    return simulate(Scenario.loads(text.replace("JVM", jvm)), seed=1).summary
 
 
 def tail(summary: dict) -> tuple[float, float]:

@@ -65,6 +65,23 @@ def run(seed: int = 1, failed: int = 0, records: int = 1500) -> Result:
         expectations=[{"text": "no acknowledged record is lost", "holds": False, "value": 2, "reason": "2 lost"}],
         warnings=["assumed: host costs"],
         sessions=[{"session": "0x1", "server": 1, "touched_at_server_s": 1.0, "bucket_ms": 18000}],
+        batches=[
+            {
+                "topic": "tweets",
+                "partition": 0,
+                "producer": "app",
+                "instance": 0,
+                "first": 0,
+                "count": 2,
+                "created_s": 0.5,
+                "appended_s": 0.6,
+                "broker": 1,
+                "offset": 0,
+                "leader_epoch": 0,
+                "acknowledged_s": 0.7,
+                "delivered": "api x1 as 1",
+            }
+        ],
     )
 
 
