@@ -55,6 +55,7 @@ class IsrLocks:
     def lock(self, partition: Partition) -> None:
         """ZooKeeper is being asked."""
         self.held += 1
+        partition.isr_locked = True
         self._locked[partition.tp.index] = []
 
     def is_locked(self, partition: Partition) -> bool:
@@ -64,6 +65,7 @@ class IsrLocks:
     def unlock(self, partition: Partition) -> list[Request]:
         """The lock is free; returns the requests whose handlers wait for it."""
         self.held -= 1
+        partition.isr_locked = False
         return self._locked.pop(partition.tp.index)
 
     def blocks_produce(self, request: Request, data: ProduceRequestData) -> bool:

@@ -86,6 +86,7 @@ class Partition:
         self.effective_min_isr: int = min_in_sync
         self.gated: bool = gated
         self.internal: bool = False
+        self.isr_locked: bool = False  # its ISR is being written into ZooKeeper (before 2.7): nobody uses it meanwhile
         self.role: int = NO_ROLE
         self.leader_id: int = -1
         self.leader_epoch: int = -1

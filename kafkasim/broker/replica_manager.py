@@ -448,6 +448,7 @@ class ReplicaManager:
         for partition in self.partitions.values():
             partition.waiting.clear()
             partition.sessions.clear()
+            partition.isr_locked = False
         if self.locks is not None:
             self.locks.clear()
 

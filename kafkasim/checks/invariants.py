@@ -68,9 +68,12 @@ def monotonic_high_watermark(replicas: Replicas, truth: Truth, history: Partitio
 
 
 def maximal_isr_superset(replicas: Replicas, truth: Truth, history: PartitionHistory) -> str | None:
-    """Whom the controller may elect, the leader of this epoch waits for: maximal ISR ⊇ ZooKeeper's ISR."""
+    """Whom the controller may elect, the leader of this epoch waits for: maximal ISR ⊇ ZooKeeper's ISR.
+
+    Before 2.7 a leader writes the ISR itself; while it does so, its partition is locked, and nothing is committed.
+    """
     for replica in replicas:
-        if replica.role == LEADER and replica.leader_epoch == truth.leader_epoch:
+        if replica.role == LEADER and replica.leader_epoch == truth.leader_epoch and not replica.isr_locked:
             for member in truth.isr:
                 if member not in replica.in_sync_replicas and member not in replica.pending_isr:
                     return (

@@ -10,7 +10,8 @@ from kafkasim.scenario import Scenario
 from kafkasim.scenario.versions import LAST_PATCH
 from kafkasim.simulation import simulate
 
-VERSIONS = tuple(f"{major}.{minor}" for major, minor in LAST_PATCH)
+VERSIONS = tuple(f"{major}.{minor}" if major else f"0.{minor}.{patch}" for (major, minor), patch in LAST_PATCH.items())
+IDEMPOTENT_SINCE = VERSIONS.index("2.5")
 PROCESSES = ("crash", "freeze", "power_loss", "stop")
 TARGETS = (
     "broker 1", "broker 2", "broker 3", "leader of orders-0", "leader of orders-1", "controller", "random broker",
@@ -56,7 +57,9 @@ class Draw:
 
     @property
     def must_keep(self) -> bool:
-        """acks=all, clean elections, power for everybody: Kafka loses no acknowledged record."""
+        """acks=all, clean elections, power for everybody: since 2.1 Kafka loses no acknowledged record."""
+        if VERSIONS.index(self.version) < VERSIONS.index("2.1"):
+            return False
         return self.acks == "all" and not self.unclean and not self.power
 
     def scenario(self) -> Scenario:
@@ -93,7 +96,8 @@ class Draw:
                         "partitioner": "round",
                         "instances": 2, "stop": f"{DURATION_S - 6}s",
                         "config": {
-                            "acks": self.acks, "linger.ms": 20, "enable.idempotence": self.idempotent,
+                            "acks": self.acks, "linger.ms": 20,
+                            **({"enable.idempotence": self.idempotent} if self.version != "0.10.2" else {}),
                             "max.in.flight.requests.per.connection": self.in_flight, "request.timeout.ms": 1500,
                             "delivery.timeout.ms": 6000, "max.block.ms": 3000, "retries": 2147483647,
                             "reconnect.backoff.max.ms": 200, "metadata.max.age.ms": 5000,
@@ -123,6 +127,7 @@ def draw(seed: int) -> Draw:
         seed, draws.choice(VERSIONS), acks, draws.choice([1, 2]), draws.random() < 0.3, draws.choice([2, 3, 3]),
         acks == "all" and draws.random() < 0.5, draws.choice([1, 5]),
     )  # fmt: skip
+    made.idempotent = made.idempotent and VERSIONS.index(made.version) >= IDEMPOTENT_SINCE
     count = draws.randint(2, 9)
     powerful = draws.random() < 0.5
     for at in sorted(draws.uniform(3.0, QUIET_FROM_S) for _ in range(count)):
