@@ -12,8 +12,8 @@ from typing import Final
 
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
+from kafkasim.client_collector import Client
 from kafkasim.clients.monitor import ClientMonitor
-from kafkasim.collectors import Client
 from kafkasim.metrics.ledger import Ledger
 from kafkasim.protocol import RecordBatch, TopicPartition
 

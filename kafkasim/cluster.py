@@ -17,10 +17,11 @@ from kafkasim.board import Board
 from kafkasim.broker.broker import Broker
 from kafkasim.broker.collections import BrokerCollections
 from kafkasim.broker.monitor import BrokerMonitor
+from kafkasim.broker_collector import BrokerCollector
+from kafkasim.client_collector import ClientCollector
 from kafkasim.clients.consumer import ConsumerMember
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.clients.producer import ProducerInstance
-from kafkasim.collectors import BrokerCollector, ClientCollector
 from kafkasim.connection import Directory, Server
 from kafkasim.controller.store import BLOCK_PATH
 from kafkasim.hosts.host import Host

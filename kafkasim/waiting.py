@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafkasim.broker.partition import Partition
-from kafkasim.collectors import WaitingTimes
+from kafkasim.broker_collector import WaitingTimes
 from kafkasim.protocol import RecordBatch, TopicPartition
 from kafkasim.record_history import NOT_YET
 
