@@ -152,6 +152,14 @@ class TracedBrokers(BrokerMonitor):
         """A broker has been given a replica that it did not have."""
         self._counted.replica_created(broker_id, partition, now)
 
+    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """Passed on."""
+        self._counted.deleted(broker_id, partition, batches, now)
+
+    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """Passed on."""
+        self._counted.cleaned(broker_id, partition, batches, now)
+
     def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has deleted a replica and its log."""
         self._counted.replica_deleted(broker_id, partition, now)
@@ -174,6 +182,10 @@ class TracedClients(ClientMonitor):
         """The callbacks of all records of ``batch`` run now with an error."""
         self._trace.answered(batch, now, failed=True)
         self._counted.failed(client, tp, batch, error, now)
+
+    def told(self, client: int, error: int, now: float) -> None:
+        """Passed on."""
+        self._counted.told(client, error, now)
 
     def finished(self, client: int, stream: int, created: int, in_flight: int) -> None:
         """The run has ended."""

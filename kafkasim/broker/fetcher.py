@@ -395,7 +395,7 @@ class ReplicaFetcher(PartitionStates):
         """Append what came; returns when the thread is done with it (an epoch file may be synced)."""
         log = partition.log
         batches = fetch.batches
-        if batches[0].base_offset != log.log_end_offset and not self._fit(partition, fetch):
+        if batches[0].base_offset < log.log_end_offset and not self._fit(partition, fetch):
             return at
         if self.settings.watches_storage:
             size = sum([batch.size_bytes for batch in batches])

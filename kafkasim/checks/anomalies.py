@@ -144,7 +144,7 @@ class Anomalies:
                     anomaly.add(last - first - reused.add(first, last), reason, example, lost.cause or None)
 
     def _sends(self) -> None:
-        for misplaced in self._cluster.oddities.misplaced.values():
+        for _, misplaced in sorted(self._cluster.oddities.misplaced.items()):
             example = (
                 f"{misplaced.where}: {_range(misplaced.stream, misplaced.first, misplaced.last)} "
                 f"after number {misplaced.after - 1}"

@@ -205,6 +205,14 @@ class CheckedMonitor(BrokerMonitor):
         """A broker has been given a replica that it did not have."""
         self._counted.replica_created(broker_id, partition, now)
 
+    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """Passed on."""
+        self._counted.deleted(broker_id, partition, batches, now)
+
+    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
+        """Passed on."""
+        self._counted.cleaned(broker_id, partition, batches, now)
+
     def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has deleted a replica and its log."""
         self._counted.replica_deleted(broker_id, partition, now)

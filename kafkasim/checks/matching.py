@@ -46,7 +46,7 @@ class Matching:
 
 def _agree(one: PartitionLog, other: PartitionLog, known: int, upto: int, tail: int) -> int:
     end = min(one.log_end_offset, other.log_end_offset, upto)
-    start = max(known, one.trimmed_offset, other.trimmed_offset)
+    start = max(known, _same_below(one), _same_below(other))
     if start >= end:
         return max(known, min(start, end))
     i, j = one.index_of(start), other.index_of(start)
@@ -66,8 +66,13 @@ def _agree(one: PartitionLog, other: PartitionLog, known: int, upto: int, tail: 
     return reached
 
 
+def _same_below(log: PartitionLog) -> int:
+    """Nobody compares what has been folded away, deleted by retention or cleaned."""
+    return max(log.trimmed_offset, log.log_start_offset, log.cleaned_offset)
+
+
 def holds(log: PartitionLog, batch: RecordBatch) -> bool:
-    """Whether a log holds a batch (below its trimmed offset it does)."""
+    """Whether a log holds a batch, or has held it."""
     if batch.base_offset >= log.log_end_offset:
         return False
-    return batch.base_offset < log.trimmed_offset or log.batches[log.index_of(batch.base_offset)] is batch
+    return batch.base_offset < _same_below(log) or log.batches[log.index_of(batch.base_offset)] is batch

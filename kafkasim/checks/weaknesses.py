@@ -49,7 +49,7 @@ class Weaknesses:
             # which it goes on with less than it had.
             return POWER
         if rule in LOSING:
-            if history.unclean or self._were_unclean():
+            if (history.unclean or self._were_unclean()) and unclean_allowed(self._cluster, tp.topic):
                 return UNCLEAN
         return None
 
@@ -58,7 +58,9 @@ class Weaknesses:
 
 
 def unclean_allowed(cluster: Cluster, topic: str) -> bool:
-    """Whether a topic's effective ``unclean.leader.election.enable`` is true at any broker."""
+    """Whether a replica outside the ISR of a topic's partition may be elected: by config at any broker, or by order."""
+    if any(event.election is not None and event.election.unclean for event in cluster.scenario.events):
+        return True
     name = "unclean.leader.election.enable"
     own = cluster.topics.config(topic).get(name)
     if own is not None:

@@ -90,6 +90,8 @@ class Oddities:
         known = self.misplaced.get(stream.number)
         if known is None:
             known = self.misplaced[stream.number] = Misplaced(stream, where, first, last, after)
+        elif first < known.first:  # the example is the earliest, whichever log is looked at first
+            known.where, known.first, known.last, known.after = where, first, last, after
         known.records += records
 
     def expose(self, index: int, exposed: Exposed) -> None:

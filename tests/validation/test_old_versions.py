@@ -100,7 +100,7 @@ def test_switches_of_a_broker(line):
     assert settings.fences is since(line, 2, 1)
     assert settings.fails_partitions is since(line, 2, 3)
     assert settings.truncates_on_fetch is since(line, 2, 7)
-    assert (broker.replicas._replicas.session_cache._slots > 0) is since(line, 1, 1)
+    assert (broker.replicas.shared.session_cache._slots > 0) is since(line, 1, 1)
     assert (broker.isr_writer is None) is since(line, 2, 7)
     if broker.replicas.locks is not None:
         assert broker.replicas.locks.reads_too is since(line, 2, 1)

@@ -344,7 +344,7 @@ def test_a_follower_joins_the_isr_only_from_a_live_broker_since_3_3(line):
     fetch = FetchPartition(partition.tp)
     fetch.fetch_offset = partition.log.log_end_offset
     fetch.current_leader_epoch = partition.leader_epoch
-    broker.replicas._note_follower(FetchSession(3), 3, fetch, 0.0)
+    broker.replicas._note_follower(FetchSession(3), fetch, 0.0)
     proposed = broker.isr_manager.proposed(partition) or bool(broker.isr_writer and broker.replicas.locks.wanted)
     assert proposed is not since(line, 3, 3)
 
