@@ -12,7 +12,8 @@ from benchmarks import zookeeper_validity as validity
 MISSES = {
     "leader killed: a leader serves (ms)", "leader killed: first write of a new session (ms)",
     "leader frozen: a leader serves (ms)", "leader frozen: first write of a new session (ms)",
-    "leader frozen: a client writes again (ms)", "leader thawed: it leads no more (ms)", "leader thawed: it follows (ms)",
+    "leader frozen: a client writes again (ms)", "leader thawed: it leads no more (ms)",
+    "leader thawed: it follows (ms)",
 }  # fmt: skip
 """Known ones: docs/validity.md says what is known of them."""
 
