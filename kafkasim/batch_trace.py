@@ -12,6 +12,7 @@ from typing import Final
 
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
+from kafkasim.broker.passing_monitor import PassingMonitor
 from kafkasim.client_collector import Client
 from kafkasim.clients.monitor import ClientMonitor
 from kafkasim.metrics.ledger import Ledger
@@ -99,21 +100,17 @@ class BatchTrace:
         return rows
 
 
-class TracedBrokers(BrokerMonitor):
+class TracedBrokers(PassingMonitor):
     """Brokers' events on their way to the collector."""
 
     def __init__(self, counted: BrokerMonitor, trace: BatchTrace) -> None:
-        self._counted = counted
+        super().__init__(counted)
         self._trace = trace
 
     def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """A leader has appended a batch."""
         self._trace.appended(broker_id, partition.tp, batch, now)
         self._counted.appended(broker_id, partition, batch, now)
-
-    def refused(self, tp: TopicPartition, batch: RecordBatch, cause: int, now: float) -> None:
-        """A batch sent with acks=0 was not appended."""
-        self._counted.refused(tp, batch, cause, now)
 
     def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """The high watermark has passed a batch for the first time."""
@@ -131,38 +128,6 @@ class TracedBrokers(BrokerMonitor):
             if life is not None:
                 life.lost_s, life.lost_row = now, cause or None
         self._counted.truncated(broker_id, partition, removed, cause, now)
-
-    def unflushed_lost(self, partition: Partition, removed: list[RecordBatch], cause: int) -> None:
-        """Batches are gone from a replica with its machine's power; others may hold them."""
-        self._counted.unflushed_lost(partition, removed, cause)
-
-    def read_out(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
-        """Bytes of a partition have been put into the answer to a consumer's fetch."""
-        self._counted.read_out(broker_id, partition, size_bytes)
-
-    def trim(self, partition: Partition) -> None:
-        """A moment to fold what is below everybody's reach."""
-        self._counted.trim(partition)
-
-    def role_changed(self, broker_id: int, partition: Partition, now: float) -> None:
-        """A replica has become leader or follower, or a leader's ISR has changed."""
-        self._counted.role_changed(broker_id, partition, now)
-
-    def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
-        """A broker has been given a replica that it did not have."""
-        self._counted.replica_created(broker_id, partition, now)
-
-    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
-        """Passed on."""
-        self._counted.deleted(broker_id, partition, batches, now)
-
-    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
-        """Passed on."""
-        self._counted.cleaned(broker_id, partition, batches, now)
-
-    def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
-        """A broker has deleted a replica and its log."""
-        self._counted.replica_deleted(broker_id, partition, now)
 
 
 class TracedClients(ClientMonitor):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from kafkasim.broker.monitor import BrokerMonitor
 from kafkasim.broker.partition import Partition
+from kafkasim.broker.passing_monitor import PassingMonitor
 from kafkasim.checks.history import PartitionHistory
 from kafkasim.checks.invariants import RULES
 from kafkasim.checks.truth import QuorumView, Truth
@@ -153,20 +154,12 @@ class Checker:
                 self.look(tp)
 
 
-class CheckedMonitor(BrokerMonitor):
+class CheckedMonitor(PassingMonitor):
     """Stands before the run's collector and has every event checked after it was counted."""
 
     def __init__(self, counted: BrokerMonitor) -> None:
+        super().__init__(counted)
         self.checker: Checker | None = None
-        self._counted = counted
-
-    def appended(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
-        """A leader has appended a batch."""
-        self._counted.appended(broker_id, partition, batch, now)
-
-    def refused(self, tp: TopicPartition, batch: RecordBatch, cause: int, now: float) -> None:
-        """A batch sent with acks=0 was not appended."""
-        self._counted.refused(tp, batch, cause, now)
 
     def committed(self, broker_id: int, partition: Partition, batch: RecordBatch, now: float) -> None:
         """The high watermark has passed a batch for the first time."""
@@ -188,10 +181,6 @@ class CheckedMonitor(BrokerMonitor):
         if self.checker is not None:
             self.checker.cut(partition, powerless=True)
 
-    def read_out(self, broker_id: int, partition: Partition, size_bytes: int) -> None:
-        """Bytes of a partition have been put into the answer to a consumer's fetch."""
-        self._counted.read_out(broker_id, partition, size_bytes)
-
     def trim(self, partition: Partition) -> None:
         """Nothing is folded: what was committed is compared to the end."""
 
@@ -200,18 +189,6 @@ class CheckedMonitor(BrokerMonitor):
         self._counted.role_changed(broker_id, partition, now)
         if self.checker is not None:
             self.checker.look(partition.tp)
-
-    def replica_created(self, broker_id: int, partition: Partition, now: float) -> None:
-        """A broker has been given a replica that it did not have."""
-        self._counted.replica_created(broker_id, partition, now)
-
-    def deleted(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
-        """Passed on."""
-        self._counted.deleted(broker_id, partition, batches, now)
-
-    def cleaned(self, broker_id: int, partition: Partition, batches: list[RecordBatch], now: float) -> None:
-        """Passed on."""
-        self._counted.cleaned(broker_id, partition, batches, now)
 
     def replica_deleted(self, broker_id: int, partition: Partition, now: float) -> None:
         """A broker has deleted a replica and its log."""

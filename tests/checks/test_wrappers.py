@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from kafkasim.batch_trace import TracedBrokers, TracedClients
+from kafkasim.batch_trace import TracedClients
 from kafkasim.broker.monitor import BrokerMonitor
-from kafkasim.checks.checker import CheckedMonitor
+from kafkasim.broker.passing_monitor import PassingMonitor
 from kafkasim.clients.monitor import ClientMonitor
 
 
 @pytest.mark.parametrize(
     ("told", "passed_on"),
-    [(BrokerMonitor, CheckedMonitor), (BrokerMonitor, TracedBrokers), (ClientMonitor, TracedClients)],
+    [(BrokerMonitor, PassingMonitor), (ClientMonitor, TracedClients)],
 )
 def test_every_call_is_passed_on(told, passed_on):
     """A monitor's default may be to do nothing: then what is not passed on is lost in silence."""
